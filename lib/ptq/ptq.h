@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Post-training quantization: choose an encoding for every value of a Canonical graph from data.
+// Writes encodings, nothing else; knows neither lowering nor export.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/calib/estimators.h"
+#include "lib/data/dataset.h"
+#include "lib/graph/graph.h"
+
+namespace qopt::ptq {
+
+enum class Granularity { PerTensor, PerChannel };
+
+/// How weights are encoded. Weights use the extremes unless `calibrator` says otherwise.
+struct WeightConfig {
+  int bits = 8;
+  LevelSet levels = LevelSet::N;
+  bool symmetric = true;
+  Granularity granularity = Granularity::PerChannel;
+  std::string calibrator = "minmax";
+  double percentile = 99.99;
+  bool operator==(const WeightConfig&) const = default;
+};
+
+/// How activations are encoded. With `levels` empty: `u` for values that are never negative,
+/// else `s` (affine when not symmetric).
+struct ActivationConfig {
+  int bits = 8;
+  std::optional<LevelSet> levels;
+  bool symmetric = false;
+  std::string calibrator = "mse";
+  double percentile = 99.99;
+  double momentum = 0.9;
+  bool operator==(const ActivationConfig&) const = default;
+};
+
+/// Overrides for nodes whose name matches `pattern` (glob). Later rules win. A pattern that
+/// matches no node is Error(Usage) naming the pattern and near names.
+struct LayerRule {
+  std::string pattern;
+  std::string where;  // file:line:col of the rule, for messages
+  std::optional<int> weight_bits, activation_bits;
+  std::optional<LevelSet> weight_levels, activation_levels;
+  std::optional<Granularity> granularity;
+  std::optional<bool> symmetric;
+  std::optional<std::string> calibrator;
+  std::optional<double> percentile;
+};
+
+struct PtqConfig {
+  WeightConfig weights;
+  ActivationConfig activations;
+  int first_last_bits = 8;  // first and last layer with weights: at least this many bits
+  bool unify_add = false;   // one scale for both operands of an add (concat always has one)
+  std::vector<LayerRule> layers;
+};
+
+/// Statistics of every non-constant float value of `canonical`, in two passes over `samples`,
+/// parallel over samples; the same for every number of threads. `progress(done, total)`.
+struct ValueStatistics {
+  ValueId value;
+  calib::Statistics statistics;
+};
+using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
+std::vector<ValueStatistics> collect_statistics(const Graph& canonical,
+                                                const data::Dataset& samples, int threads,
+                                                const Progress& progress = {});
+
+/// What was chosen for one value, for the report.
+struct Choice {
+  std::string value;
+  calib::Range range;
+  double clipped_fraction = 0;  // of the calibration elements outside the range
+  Affine encoding;
+};
+
+struct PtqResult {
+  Graph graph;                       // Level::Encoded
+  std::vector<Choice> choices;       // activations, in graph order
+  std::vector<std::string> findings; // dead channels, one-sided ranges, patterns without effect
+};
+
+/// Writes encodings by the rules above: weights and activations, one encoding across operators
+/// that keep it (verify.h keeps_encoding) and across concat, none on values fused into a clamp.
+PtqResult quantize(const Graph& canonical, std::span<const ValueStatistics> statistics,
+                   const PtqConfig& config);
+
+}  // namespace qopt::ptq

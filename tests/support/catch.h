@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+// Catch2, whichever major version is installed (Debian 12 has 2, Debian 13 has 3).
+#pragma once
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+#else
+#include <catch2/catch.hpp>
+#endif
