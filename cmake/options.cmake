@@ -3,6 +3,10 @@ add_library(qopt_options INTERFACE)
 target_compile_options(qopt_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor>
   $<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wconversion>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 warns falsely on `"literal" + std::string` (GCC bug 105651).
+  target_compile_options(qopt_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
 if(QOPT_WERROR)
   target_compile_options(qopt_options INTERFACE -Werror)
 endif()

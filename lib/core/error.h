@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Errors: what a user can cause (Error, with an exit code) and what only we can (InternalError).
-// Knows nothing of graphs, models or the command line.
+// Errors: what a user can cause (Error, with an exit code) and what only we can
+// (InternalError). Knows nothing of graphs, models or the command line.
 #pragma once
 
 #include <fmt/format.h>
@@ -26,8 +26,9 @@ enum class ExitCode {
   Interrupted = 130,
 };
 
-/// Something the user can cause and can repair. `where` is a file:line:col, key path, layer or
-/// value name (may be empty); `what` says what is wrong; `hint` (may be empty) what to do.
+/// Something the user can cause and can repair. `where` is a file:line:col, key path,
+/// layer or value name (may be empty); `what` says what is wrong; `hint` (may be empty)
+/// what to do.
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, std::string where, std::string what, std::string hint = {})
@@ -62,10 +63,11 @@ class InternalError : public std::logic_error {
 }  // namespace qopt
 
 /// Throws InternalError with source position when `cond` is false. Not for user input.
-#define QOPT_CHECK(cond, ...)                                                              \
-  do {                                                                                     \
-    if (!(cond)) {                                                                         \
-      throw ::qopt::InternalError(fmt::format("{}:{}: check failed: {}: {}", __FILE__,     \
-                                              __LINE__, #cond, fmt::format(__VA_ARGS__))); \
-    }                                                                                      \
+#define QOPT_CHECK(cond, ...)                                                          \
+  do {                                                                                 \
+    if (!(cond)) {                                                                     \
+      throw ::qopt::InternalError(fmt::format("{}:{}: check failed: {}: {}", __FILE__, \
+                                              __LINE__, #cond,                         \
+                                              fmt::format(__VA_ARGS__)));              \
+    }                                                                                  \
   } while (false)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Files: whole-file reads with a size limit, and folders that appear complete or not at all.
+// Files: whole-file reads with a size limit, and folders that appear complete or not at
+// all.
 #pragma once
 
 #include <cstddef>
@@ -12,16 +13,18 @@
 
 namespace qopt {
 
-/// Whole file. Throws Error(code) naming the path when it cannot be read or exceeds `max_bytes`.
+/// Whole file. Throws Error(code) naming the path when it cannot be read or exceeds
+/// `max_bytes`.
 std::string read_file(const std::filesystem::path& path,
                       std::uint64_t max_bytes = 4ULL << 30);
 
-/// Writes through a temporary file in the same folder, fsync, then rename. Throws Error(Usage)
-/// naming the path (unwritable, disk full) and leaves nothing behind.
+/// Writes through a temporary file in the same folder, fsync, then rename. Throws
+/// Error(Usage) naming the path (unwritable, disk full) and leaves nothing behind.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
-/// A folder under construction beside `target`. commit() renames it into place, replacing an
-/// earlier one; a destructor without commit removes it. Throws Error(Usage) when not writable.
+/// A folder under construction beside `target`. commit() renames it into place, replacing
+/// an earlier one; a destructor without commit removes it. Throws Error(Usage) when not
+/// writable.
 class StagedFolder {
  public:
   explicit StagedFolder(std::filesystem::path target);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Interruption: Ctrl-C and SIGTERM set a flag that long work polls. The only process-wide state,
-// because signals are process-wide.
+// Interruption: Ctrl-C and SIGTERM set a flag that long work polls. The only process-wide
+// state, because signals are process-wide.
 #pragma once
 
 namespace qopt {
 
-/// Installs handlers for SIGINT and SIGTERM that set the flag; a second signal ends at once.
+/// Installs handlers for SIGINT and SIGTERM that set the flag; a second signal ends at
+/// once.
 void install_interrupt_handlers();
 /// True once a signal came.
 bool interrupted();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Rng: a small seeded generator (SplitMix64) with the same stream on every machine. The standard
-// library's distributions differ between implementations, so they are not used.
+// Rng: a small seeded generator (SplitMix64) with the same stream on every machine. The
+// standard library's distributions differ between implementations, so they are not used.
 #pragma once
 
 #include <cmath>
@@ -34,7 +34,8 @@ class Rng {
   }
   template <class T>
   void shuffle(std::span<T> items) {
-    for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[below(i)]);
+    for (std::size_t i = items.size(); i > 1; --i)
+      std::swap(items[i - 1], items[below(i)]);
   }
 
  private:

@@ -17,8 +17,8 @@ struct DTypeRow {
 };
 
 constexpr DTypeRow kDTypes[] = {
-    {DType::F32, "f32", 4}, {DType::F64, "f64", 8}, {DType::I8, "i8", 1},
-    {DType::U8, "u8", 1},   {DType::I16, "i16", 2}, {DType::I32, "i32", 4},
+    {DType::F32, "f32", 4}, {DType::F64, "f64", 8},   {DType::I8, "i8", 1},
+    {DType::U8, "u8", 1},   {DType::I16, "i16", 2},   {DType::I32, "i32", 4},
     {DType::I64, "i64", 8}, {DType::Bool, "bool", 1},
 };
 
@@ -46,7 +46,8 @@ std::int64_t num_elements(const Shape& shape) {
   std::int64_t n = 1;
   for (std::int64_t extent : shape) {
     if (extent < 0 || __builtin_mul_overflow(n, extent, &n)) {
-      throw Error(ExitCode::ModelUnsupported, "", "impossible shape " + shape_text(shape));
+      throw Error(ExitCode::ModelUnsupported, "",
+                  "impossible shape " + shape_text(shape));
     }
   }
   return n;
@@ -62,8 +63,10 @@ Tensor Tensor::zeros(DType dtype, Shape shape) {
   t.size_ = num_elements(shape);
   t.shape_ = std::move(shape);
   std::int64_t bytes = 0;
-  if (__builtin_mul_overflow(t.size_, static_cast<std::int64_t>(dtype_size(dtype)), &bytes)) {
-    throw Error(ExitCode::ModelUnsupported, "", "impossible shape " + shape_text(t.shape_));
+  if (__builtin_mul_overflow(t.size_, static_cast<std::int64_t>(dtype_size(dtype)),
+                             &bytes)) {
+    throw Error(ExitCode::ModelUnsupported, "",
+                "impossible shape " + shape_text(t.shape_));
   }
   // At least one byte, so that an empty tensor is still `defined()`.
   t.bytes_ = std::make_shared<std::byte[]>(std::max<std::size_t>(1, t.size_bytes()));
@@ -95,8 +98,8 @@ std::int64_t Tensor::integer_at(std::int64_t i) const {
 }
 
 bool Tensor::operator==(const Tensor& other) const {
-  return defined() == other.defined() && dtype_ == other.dtype_ && shape_ == other.shape_ &&
-         std::ranges::equal(bytes(), other.bytes());
+  return defined() == other.defined() && dtype_ == other.dtype_ &&
+         shape_ == other.shape_ && std::ranges::equal(bytes(), other.bytes());
 }
 
 Tensor permuted(const Tensor& t, std::span<const std::int64_t> perm) {

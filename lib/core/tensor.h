@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tensor: an immutable, dense, row-major array of one element type, cheap to copy (bytes are
-// shared). Knows nothing of LibTorch, graphs or encodings.
+// Tensor: an immutable, dense, row-major array of one element type, cheap to copy (bytes
+// are shared). Knows nothing of LibTorch, graphs or encodings.
 #pragma once
 
 #include <array>
@@ -42,8 +42,8 @@ constexpr DType dtype_of() {
 /// Extents, outermost first. Every extent is >= 0.
 using Shape = std::vector<std::int64_t>;
 
-/// Number of elements; throws Error(ModelUnsupported) when the product overflows int64 or an
-/// extent is negative.
+/// Number of elements; throws Error(ModelUnsupported) when the product overflows int64 or
+/// an extent is negative.
 std::int64_t num_elements(const Shape& shape);
 /// "1x3x32x32"; "scalar" for rank 0.
 std::string shape_text(const Shape& shape);
@@ -57,8 +57,8 @@ class Tensor {
   template <class T>
   static Tensor from(std::span<const T> values, Shape shape) {
     Tensor t = zeros(dtype_of<T>(), std::move(shape));
-    QOPT_CHECK(values.size() == static_cast<std::size_t>(t.size()), "{} values for shape {}",
-               values.size(), shape_text(t.shape()));
+    QOPT_CHECK(values.size() == static_cast<std::size_t>(t.size()),
+               "{} values for shape {}", values.size(), shape_text(t.shape()));
     if (!values.empty()) std::memcpy(t.bytes_.get(), values.data(), values.size_bytes());
     return t;
   }
@@ -75,7 +75,9 @@ class Tensor {
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   std::int64_t size() const { return size_; }
-  std::size_t size_bytes() const { return static_cast<std::size_t>(size_) * dtype_size(dtype_); }
+  std::size_t size_bytes() const {
+    return static_cast<std::size_t>(size_) * dtype_size(dtype_);
+  }
   bool defined() const { return bytes_ != nullptr; }
 
   /// Elements as T; T must match dtype().
@@ -113,7 +115,8 @@ class Tensor {
   std::shared_ptr<std::byte[]> bytes_;
 };
 
-/// Reorders axes: result axis i is axis perm[i] of `t` (as torch.permute), bytes made dense.
+/// Reorders axes: result axis i is axis perm[i] of `t` (as torch.permute), bytes made
+/// dense.
 Tensor permuted(const Tensor& t, std::span<const std::int64_t> perm);
 
 }  // namespace qopt
