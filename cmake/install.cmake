@@ -23,7 +23,9 @@ if(QOPT_TORCH)
   endforeach()
   install(TARGETS ${targets} EXPORT qoptTorchTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT qoptTorchTargets NAMESPACE qopt:: DESTINATION ${package_dir})
-  install(TARGETS qopt RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(TARGET qopt)
+    install(TARGETS qopt RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
 endif()
 
 install(DIRECTORY lib runtime DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/qopt

@@ -18,5 +18,10 @@ endif()
 find_program(QOPT_CCACHE ccache)
 if(QOPT_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${QOPT_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${QOPT_CCACHE})
+  # Without these two, ccache refuses every file that uses the precompiled LibTorch header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${QOPT_CCACHE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(qopt_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+  endif()
 endif()
