@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Encodings: how a real number becomes an integer code. Methods choose them, executors honour
-// them, exporters write them; this file only says what they are.
+// Encodings: how a real number becomes an integer code. Methods choose them, executors
+// honour them, exporters write them; this file only says what they are.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -21,9 +22,9 @@ enum class LevelSet { U, S, N };
 
 /// real = scale[c] * (code - zero_point[c]).
 ///
-/// `bits` is 2..8 or 16. Per tensor: `scale` and `zero_point` hold one entry and `axis` is
-/// empty. Per channel: one entry for each index along `axis` of the value's shape. Scales are
-/// finite and > 0; a zero point is itself a code of the level set.
+/// `bits` is 2..8 or 16. Per tensor: `scale` and `zero_point` hold one entry and `axis`
+/// is empty. Per channel: one entry for each index along `axis` of the value's shape.
+/// Scales are finite and > 0; a zero point is itself a code of the level set.
 struct Affine {
   LevelSet levels = LevelSet::S;
   int bits = 8;
@@ -34,32 +35,33 @@ struct Affine {
   bool operator==(const Affine&) const = default;
 };
 
-/// The closed set of encodings. Visit without a catch-all arm, so that a new encoding lists its
-/// rooms as compile errors.
+/// The closed set of encodings. Visit without a catch-all arm, so that a new encoding
+/// lists its rooms as compile errors.
 using Encoding = std::variant<Affine>;
 
 /// Smallest and largest code of a level set.
 std::int32_t code_min(LevelSet levels, int bits);
 std::int32_t code_max(LevelSet levels, int bits);
-std::string_view level_set_name(LevelSet levels);                       // "u", "s", "n"
+std::string_view level_set_name(LevelSet levels);  // "u", "s", "n"
 std::optional<LevelSet> parse_level_set(std::string_view text);
 
-/// How codes are stored on the device. Up to 8 bits: int8; 16 bits: int16. `u` at 8 and 16 bits
-/// does not fit the signed type, so its stored code is code - 2^(bits-1); every other encoding
-/// is stored as it is. Integer-level graphs hold stored codes only.
+/// How codes are stored on the device. Up to 8 bits: int8; 16 bits: int16. `u` at 8 and
+/// 16 bits does not fit the signed type, so its stored code is code - 2^(bits-1); every
+/// other encoding is stored as it is. Integer-level graphs hold stored codes only.
 DType storage_dtype(const Affine& encoding);
 std::int32_t storage_offset(const Affine& encoding);  // stored = code - storage_offset
 std::int32_t stored_min(const Affine& encoding);
 std::int32_t stored_max(const Affine& encoding);
 std::int32_t stored_zero_point(const Affine& encoding, std::size_t channel = 0);
 
-/// Code of `real`: clamp(round_half_even(real / scale) + zero_point). float32 division, so that
-/// device code can do the same; NaN encodes as the zero point.
+/// Code of `real`: clamp(round_half_even(real / scale) + zero_point). float32 division,
+/// so that device code can do the same; NaN encodes as the zero point.
 std::int32_t encode(float real, const Affine& encoding, std::size_t channel = 0);
 /// Real value of a code.
 float decode(std::int32_t code, const Affine& encoding, std::size_t channel = 0);
 
-/// Whole tensors: f32 to stored codes of storage_dtype, and back. Per-channel along `axis`.
+/// Whole tensors: f32 to stored codes of storage_dtype, and back. Per-channel along
+/// `axis`.
 Tensor encode_tensor(const Tensor& real, const Affine& encoding);
 Tensor decode_tensor(const Tensor& stored, const Affine& encoding);
 

@@ -28,7 +28,7 @@ std::optional<Level> parse_level(std::string_view text);
 
 /// A tensor that flows: a graph input, a node's result, or a constant.
 struct Value {
-  std::string name;                  // unique in its graph; any bytes a model file may hold
+  std::string name;  // unique in its graph; any bytes a model file may hold
   DType dtype = DType::F32;
   Shape shape;
   std::optional<Encoding> encoding;  // Encoded and Integer
@@ -42,7 +42,7 @@ struct Node {
   Op op;
   std::vector<ValueId> inputs;  // constants included
   ValueId output;
-  std::string source;           // TorchScript source line or scope, for messages; may be empty
+  std::string source;  // TorchScript source line or scope, for messages; may be empty
 };
 
 /// A graph output: the value, and the name or dict key under which the model returned it.
@@ -51,9 +51,9 @@ struct Output {
   ValueId value;
 };
 
-/// Copying is cheap (constants share bytes), so "undo" is a copy. Nodes are kept in execution
-/// order. Value ids stay valid for the graph's life; a `Node&` or `Value&` only until the next
-/// call that adds one.
+/// Copying is cheap (constants share bytes), so "undo" is a copy. Nodes are kept in
+/// execution order. Value ids stay valid for the graph's life; a `Node&` or `Value&` only
+/// until the next call that adds one.
 class Graph {
  public:
   explicit Graph(Level level = Level::Imported) : level_(level) {}
@@ -65,9 +65,19 @@ class Graph {
   ValueId add_input(std::string name, DType dtype, Shape shape);
   /// Adds a constant value. The name is made unique if taken.
   ValueId add_constant(std::string name, Tensor tensor);
-  /// Appends a node; shape and dtype of its result are inferred (shape.h). The name is made
-  /// unique if taken. Throws Error(ModelUnsupported) when inputs do not fit the operator.
-  ValueId add(Op op, std::vector<ValueId> inputs, std::string name, std::string source = {});
+  /// Appends a node; shape and dtype of its result are inferred (shape.h). The name is
+  /// made unique if taken. Throws Error(ModelUnsupported) when inputs do not fit the
+  /// operator.
+  ValueId add(Op op, std::vector<ValueId> inputs, std::string name,
+              std::string source = {});
+  /// As `add`, before node number `at` (0 <= at <= nodes().size()).
+  ValueId insert(std::size_t at, Op op, std::vector<ValueId> inputs, std::string name,
+                 std::string source = {});
+  /// Appends a node with this result, inferring and checking nothing (for the parser, and
+  /// for results that say more than `infer` knows); run verify afterwards. Input nodes
+  /// too.
+  ValueId add_unchecked(Op op, std::vector<ValueId> inputs, Value result,
+                        std::string source = {});
   void add_output(std::string name, ValueId value);
 
   const std::vector<Value>& values() const { return values_; }
@@ -92,8 +102,9 @@ class Graph {
 
   /// Makes every use of `from` (outputs included) use `to`.
   void replace_uses(ValueId from, ValueId to);
-  /// Drops nodes whose result nobody uses, then values that no node, input or output mentions
-  /// (ids are renumbered: hold none across this call). True if anything was dropped.
+  /// Drops nodes whose result nobody uses, then values that no node, input or output
+  /// mentions (ids are renumbered: hold none across this call). True if anything was
+  /// dropped.
   bool remove_dead();
 
  private:

@@ -20,13 +20,14 @@ std::vector<Diagnostic> verify(const Graph& graph);
 /// Throws InternalError listing the diagnostics, naming `after` (the step that just ran).
 void require_valid(const Graph& graph, std::string_view after);
 
-/// True when `value` takes no encoding of its own because its only user is a Clamp that lowering
-/// merges into the producer (a convolution, linear, matmul, add, mul, ... with an accumulator).
-/// The clamp's result carries the encoding instead.
+/// True when `value` takes no encoding of its own because its only user is a Clamp that
+/// lowering merges into the producer (a convolution, linear, matmul, add, mul, ... with
+/// an accumulator). The clamp's result carries the encoding instead.
 bool is_fused_into_clamp(const Graph& graph, ValueId value);
 
-/// True when the operator only moves codes, so that its input and output share one encoding
-/// (reshape, permute, slice, expand, concat, max pool, pad with zero, resize, ...).
+/// True when the operator only moves codes, so that its input and output share one
+/// encoding (reshape, permute, slice, expand, concat, max pool, pad with zero, resize,
+/// ...).
 bool keeps_encoding(const Op& op);
 
 }  // namespace qopt
