@@ -45,12 +45,12 @@ ValueId Graph::add_input(std::string name, DType dtype, Shape shape) {
 
 ValueId Graph::add_constant(std::string name, Tensor tensor) {
   QOPT_CHECK(tensor.defined(), "constant '{}' has no tensor", name);
-  const ValueId id{static_cast<std::uint32_t>(values_.size())};
-  const DType dtype = tensor.dtype();
-  Shape shape = tensor.shape();
-  values_.push_back(
-      {unique_name(std::move(name)), dtype, std::move(shape), {}, std::move(tensor), {}});
-  return id;
+  Value value;
+  value.name = unique_name(std::move(name));
+  value.dtype = tensor.dtype();
+  value.shape = tensor.shape();
+  value.constant = std::move(tensor);
+  return add_unchecked(std::move(value));
 }
 
 ValueId Graph::add(Op op, std::vector<ValueId> inputs, std::string name,
@@ -82,10 +82,14 @@ ValueId Graph::insert(std::size_t at, Op op, std::vector<ValueId> inputs,
 
 ValueId Graph::add_unchecked(Op op, std::vector<ValueId> inputs, Value result,
                              std::string source) {
-  const ValueId id{static_cast<std::uint32_t>(values_.size())};
-  values_.push_back(std::move(result));
+  const ValueId id = add_unchecked(std::move(result));
   nodes_.push_back({std::move(op), std::move(inputs), id, std::move(source)});
   return id;
+}
+
+ValueId Graph::add_unchecked(Value value) {
+  values_.push_back(std::move(value));
+  return ValueId{static_cast<std::uint32_t>(values_.size() - 1)};
 }
 
 void Graph::add_output(std::string name, ValueId id) {

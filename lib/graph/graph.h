@@ -74,10 +74,11 @@ class Graph {
   ValueId insert(std::size_t at, Op op, std::vector<ValueId> inputs, std::string name,
                  std::string source = {});
   /// Appends a node with this result, inferring and checking nothing (for the parser, and
-  /// for results that say more than `infer` knows); run verify afterwards. Input nodes
-  /// too.
+  /// for results that say more than `infer` knows), or a value alone, such as a constant.
+  /// The caller keeps names unique; run verify afterwards.
   ValueId add_unchecked(Op op, std::vector<ValueId> inputs, Value result,
                         std::string source = {});
+  ValueId add_unchecked(Value value);
   void add_output(std::string name, ValueId value);
 
   const std::vector<Value>& values() const { return values_; }

@@ -193,8 +193,7 @@ ValueType pooled(const ValueType& x, const WindowAttributes& w, const Pair& kern
     const std::int64_t reach = w.dilation[i] * (kernel[i] - 1) + 1;
     for (std::int64_t pad : {w.pads[i], w.pads[i + 2]}) {
       // A window must hold at least one element.
-      require(pad < reach && pad < kernel[i] * w.dilation[i], "pad {} of a window of {}",
-              pad, reach);
+      require(pad < reach, "pad {} of a window of {}", pad, reach);
     }
   }
   const std::size_t h = level == Level::Integer ? 1 : 2;
@@ -430,8 +429,11 @@ ValueType float_type(const Op& op, Inputs in, Level level) {
 }  // namespace
 }  // namespace shape_rules
 
+namespace {
+constexpr std::size_t kAnyArity = std::numeric_limits<std::size_t>::max();
+}  // namespace
+
 Arity op_arity(const Op& op) {
-  constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
   return std::visit(Overloaded{
                         [](const op::Input&) -> Arity {
                           return {0, 0};
@@ -458,7 +460,7 @@ Arity op_arity(const Op& op) {
                           return {2, 2};
                         },
                         [](const op::Concat&) -> Arity {
-                          return {1, kAny};
+                          return {1, kAnyArity};
                         },
                         [](const op::LayerNorm&) -> Arity {
                           return {1, 3};
@@ -512,6 +514,12 @@ Arity op_arity(const Op& op) {
                     op);
 }
 
+std::string arity_text(const Arity& arity) {
+  if (arity.max == kAnyArity) return fmt::format("at least {} inputs", arity.min);
+  if (arity.min == arity.max) return fmt::format("{} inputs", arity.min);
+  return fmt::format("{} to {} inputs", arity.min, arity.max);
+}
+
 std::string type_text(const ValueType& type) {
   return fmt::format("{}[{}]", dtype_name(type.dtype), fmt::join(type.shape, ","));
 }
@@ -520,8 +528,7 @@ ValueType infer(const Op& op, std::span<const ValueType> inputs, Level level) {
   try {
     const Arity arity = op_arity(op);
     shape_rules::require(inputs.size() >= arity.min && inputs.size() <= arity.max,
-                         "takes {} to {} inputs, got {}", arity.min, arity.max,
-                         inputs.size());
+                         "takes {}, got {}", arity_text(arity), inputs.size());
     for (const ValueType& input : inputs) num_elements(input.shape);
     ValueType result = shape_rules::float_type(op, inputs, level);
     num_elements(result.shape);

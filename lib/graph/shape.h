@@ -27,6 +27,8 @@ struct Arity {
   std::size_t min = 1, max = 1;
 };
 Arity op_arity(const Op& op);
+/// "2 to 3 inputs"
+std::string arity_text(const Arity& arity);
 
 /// "f32[1,3,32,32]", the spelling of the text form.
 std::string type_text(const ValueType& type);
