@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The weight blob's reader. Every number it takes from the bytes is checked before it is used;
- * sums are formed so that they cannot wrap. */
+ * The weight blob's reader. Every number it takes from the bytes is checked before it is
+ * used; sums are formed so that they cannot wrap. */
 #include "qrt/blob.h"
 
 #include "crc_table.h"
@@ -16,7 +16,8 @@ enum {
 };
 
 static uint32_t load32(const uint8_t* p) {
-  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+         (uint32_t)p[3] << 24;
 }
 
 static uint64_t load64(const uint8_t* p) {
@@ -68,7 +69,8 @@ static uint64_t expected_size(const uint8_t* entry, unsigned bits, unsigned rank
   return elements / row_length * ((row_length * bits + 7) / 8);
 }
 
-static qrt_status check_entry(const uint8_t* entry, uint32_t names_begin, uint32_t names_end) {
+static qrt_status check_entry(const uint8_t* entry, uint32_t names_begin,
+                              uint32_t names_end) {
   const uint32_t name_offset = load32(entry);
   const uint32_t name_bytes = load32(entry + 4);
   const unsigned dtype = entry[8], bits = entry[9], rank = entry[10];
@@ -93,7 +95,8 @@ static qrt_status check_header(const uint8_t* p, size_t size) {
   if (p[0] != 'Q' || p[1] != 'P' || p[2] != 'K' || p[3] != '1') return QRT_BLOB_BAD_MAGIC;
   if (load32(p + kVersionOffset) != QRT_BLOB_VERSION) return QRT_BLOB_BAD_VERSION;
   if (load64(p + kFileBytesOffset) != size) return QRT_BLOB_TRUNCATED;
-  table_end = QRT_BLOB_HEADER_BYTES + (uint64_t)load32(p + kCountOffset) * QRT_BLOB_ENTRY_BYTES;
+  table_end =
+      QRT_BLOB_HEADER_BYTES + (uint64_t)load32(p + kCountOffset) * QRT_BLOB_ENTRY_BYTES;
   if (table_end > load32(p + kHeaderBytesOffset)) return QRT_BLOB_BAD_HEADER;
   if (load32(p + kHeaderBytesOffset) > size) return QRT_BLOB_BAD_HEADER;
   if (!all_zero(p + kReservedOffset, kHeaderCrcOffset - kReservedOffset)) {
@@ -166,7 +169,8 @@ const char* qrt_status_text(qrt_status status) {
     case QRT_BLOB_BAD_HEADER: return "the blob's header is impossible";
     case QRT_BLOB_BAD_HEADER_CRC: return "the blob's header is damaged";
     case QRT_BLOB_BAD_ENTRY: return "a section's description is impossible";
-    case QRT_BLOB_BAD_BOUNDS: return "a section lies outside the blob or overlaps another";
+    case QRT_BLOB_BAD_BOUNDS:
+      return "a section lies outside the blob or overlaps another";
     case QRT_BLOB_BAD_CRC: return "a section is damaged";
     case QRT_BLOB_NO_SECTION: return "no such section";
   }

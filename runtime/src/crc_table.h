@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * CRC-32 of every byte value followed by 0, 1, 2 and 3 zero bytes (slicing by four, Kounavis and
- * Berry 2005): entry [0][b] is eight steps of the reflected polynomial 0xEDB88320 from b, entry
- * [k][b] is (previous >> 8) ^ [0][previous & 255]. tests/runtime/blob_test.cpp recomputes it. */
+ * CRC-32 of every byte value followed by 0, 1, 2 and 3 zero bytes (slicing by four,
+ * Kounavis and Berry 2005): entry [0][b] is eight steps of the reflected polynomial
+ * 0xEDB88320 from b, entry [k][b] is (previous >> 8) ^ [0][previous & 255].
+ * tests/runtime/blob_test.cpp recomputes it. */
 #ifndef QRT_SRC_CRC_TABLE_H
 #define QRT_SRC_CRC_TABLE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Reader of the weight blob (docs/blob.md) on the device: checks untrusted bytes completely, then
- * lends pointers into them. No copies, no memory of its own, no libc. */
+ * Reader of the weight blob (docs/blob.md) on the device: checks untrusted bytes
+ * completely, then lends pointers into them. No copies, no memory of its own, no libc. */
 #ifndef QRT_BLOB_H
 #define QRT_BLOB_H
 
@@ -19,16 +19,16 @@ extern "C" {
 
 typedef enum {
   QRT_OK = 0,
-  QRT_BLOB_MISALIGNED,    /* the bytes do not start at a multiple of 8 */
-  QRT_BLOB_TRUNCATED,     /* shorter than its header, or than the header says */
+  QRT_BLOB_MISALIGNED, /* the bytes do not start at a multiple of 8 */
+  QRT_BLOB_TRUNCATED,  /* shorter than its header, or than the header says */
   QRT_BLOB_BAD_MAGIC,
   QRT_BLOB_BAD_VERSION,
-  QRT_BLOB_BAD_HEADER,    /* impossible counts or lengths */
+  QRT_BLOB_BAD_HEADER, /* impossible counts or lengths */
   QRT_BLOB_BAD_HEADER_CRC,
-  QRT_BLOB_BAD_ENTRY,     /* reserved bytes, name, dtype, bits, rank, dims or size */
-  QRT_BLOB_BAD_BOUNDS,    /* a section is misaligned, out of order or outside the file */
-  QRT_BLOB_BAD_CRC,       /* a section's bytes are damaged */
-  QRT_BLOB_NO_SECTION     /* no section of that index */
+  QRT_BLOB_BAD_ENTRY,  /* reserved bytes, name, dtype, bits, rank, dims or size */
+  QRT_BLOB_BAD_BOUNDS, /* a section is misaligned, out of order or outside the file */
+  QRT_BLOB_BAD_CRC,    /* a section's bytes are damaged */
+  QRT_BLOB_NO_SECTION  /* no section of that index */
 } qrt_status;
 
 /* An opened blob. Valid while the bytes are; they must not change. */

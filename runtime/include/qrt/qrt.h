@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * The device runtime's public face: parameters and declarations of all kernels, and the dispatch
- * that picks a variant when the model is compiled. Knows nothing of graphs or files.
+ * The device runtime's public face: parameters and declarations of all kernels, and the
+ * dispatch that picks a variant when the model is compiled. Knows nothing of graphs or
+ * files.
  *
  * A model calls kernels through the constant table `qrt`, which the compiler resolves:
  *     static const qrt_conv2d_params conv1 = {.n = 1, ...};
  *     qrt.conv2d_s8(&conv1, x, w, bias, multiplier, shift, NULL, y, scratch);
  *
- * Conventions. Tensors are dense and row-major, images N,H,W,C, weights O,H,W,C/groups. Codes are
- * int8_t (`*_bytes` = 1) or int16_t (2). Strides of parameters are in elements. Weights are
- * bit-packed by row as docs/blob.md draws them: 2..8 bits in rows of kh*kw*c/groups elements that
- * start on a byte, 8 and 16 bits plain. The target is little-endian. Buffers never overlap.
- * Pointers are aligned to their elements, scratch to 16 bytes. Kernels check nothing: everything
- * checkable is checked when the model is exported. docs/numerics.md is the meaning.
+ * Conventions. Tensors are dense and row-major, images N,H,W,C, weights O,H,W,C/groups.
+ * Codes are int8_t (`*_bytes` = 1) or int16_t (2). Strides of parameters are in elements.
+ * Weights are bit-packed by row as docs/blob.md draws them: 2..8 bits in rows of
+ * kh*kw*c/groups elements that start on a byte, 8 and 16 bits plain. The target is
+ * little-endian. Buffers never overlap. Pointers are aligned to their elements, scratch
+ * to 16 bytes. Kernels check nothing: everything checkable is checked when the model is
+ * exported. docs/numerics.md is the meaning.
  *
- * Accumulators: `acc64` is 1 where the operator's acc_bits is above 32; the result then goes
- * through qrt_requant64 (N6), otherwise through qrt_requant (N5). */
+ * Accumulators: `acc64` is 1 where the operator's acc_bits is above 32; the result then
+ * goes through qrt_requant64 (N6), otherwise through qrt_requant (N5). */
 #ifndef QRT_QRT_H
 #define QRT_QRT_H
 
@@ -34,21 +36,20 @@ extern "C" {
 /* Packed rows are filled up with zeros to a multiple of this many codes. */
 #define QRT_DEPTH_STEP 16
 
-/* ------------------------------------------------ convolution, depthwise, transposed, linear
- * acc = bias[o] + sum (x - x_zero) * (w - w_zero[o]), positions outside x count as x_zero;
- * y = clamp(requant(acc, multiplier[o], shift[o]) + y_zero, lo, hi).
- * w: packed rows, one for each output channel. bias: int32_t (bias_bytes 4) or int64_t (8).
- * w_zero: NULL where all are 0.
- *   conv2d_s8            x_bytes 1, weight_bits <= 8, acc64 0, bias_bytes 4; y_bytes 1 or 2
- *   depthwise_s8         as conv2d_s8, with groups == c == o
- *   conv2d_wide          everything (x_bytes 1 or 2, weight_bits 2..8 or 16, acc64 0 or 1)
- *   conv_transpose2d_s8, conv_transpose2d_wide   as conv2d_s8, conv2d_wide; kernel row ky of
- *                        input row iy meets output row iy * stride_h + ky * dilation_h - pad_top
- * A linear layer over R rows is a convolution with n 1, h 1, w R and kernel 1x1. */
+/* ------------------------------------------------ convolution, depthwise, transposed,
+ * linear acc = bias[o] + sum (x - x_zero) * (w - w_zero[o]), positions outside x count as
+ * x_zero; y = clamp(requant(acc, multiplier[o], shift[o]) + y_zero, lo, hi). w: packed
+ * rows, one for each output channel. bias: int32_t (bias_bytes 4) or int64_t (8). w_zero:
+ * NULL where all are 0. conv2d_s8            x_bytes 1, weight_bits <= 8, acc64 0,
+ * bias_bytes 4; y_bytes 1 or 2 depthwise_s8         as conv2d_s8, with groups == c == o
+ *   conv2d_wide          everything (x_bytes 1 or 2, weight_bits 2..8 or 16, acc64 0 or
+ * 1) conv_transpose2d_s8, conv_transpose2d_wide   as conv2d_s8, conv2d_wide; kernel row
+ * ky of input row iy meets output row iy * stride_h + ky * dilation_h - pad_top A linear
+ * layer over R rows is a convolution with n 1, h 1, w R and kernel 1x1. */
 typedef struct {
-  int32_t n, h, w, c;   /* x[n,h,w,c] */
-  int32_t oh, ow, o;    /* y[n,oh,ow,o] */
-  int32_t kh, kw;       /* weights [o,kh,kw,c/groups] */
+  int32_t n, h, w, c; /* x[n,h,w,c] */
+  int32_t oh, ow, o;  /* y[n,oh,ow,o] */
+  int32_t kh, kw;     /* weights [o,kh,kw,c/groups] */
   int32_t stride_h, stride_w;
   int32_t dilation_h, dilation_w;
   int32_t pad_top, pad_left; /* the other two follow from oh and ow */
@@ -58,17 +59,19 @@ typedef struct {
   uint8_t weight_bits;      /* 2..8 or 16 */
   uint8_t bias_bytes;       /* 4 or 8 */
   uint8_t acc64;
-  uint8_t narrow_weights;   /* 1 only where no weight code is -128: lets 8-bit NEON pair products */
+  uint8_t narrow_weights; /* 1 only where no weight code is -128: lets 8-bit NEON pair
+                             products */
 } qrt_conv2d_params;
 
 typedef void qrt_conv2d_fn(const qrt_conv2d_params* p, const void* x, const void* w,
-                           const void* bias, const int32_t* multiplier, const int8_t* shift,
-                           const int16_t* w_zero, void* y, void* scratch);
+                           const void* bias, const int32_t* multiplier,
+                           const int8_t* shift, const int16_t* w_zero, void* y,
+                           void* scratch);
 typedef qrt_conv2d_fn qrt_depthwise_fn;
 typedef qrt_conv2d_fn qrt_conv_transpose2d_fn;
 
-/* Bytes of scratch of the matrix kernels for rows of `depth` codes: 16 + 4 rows, filled up to
- * whole steps of 16 codes, of int16_t (s8) or int32_t (wide). */
+/* Bytes of scratch of the matrix kernels for rows of `depth` codes: 16 + 4 rows, filled
+ * up to whole steps of 16 codes, of int16_t (s8) or int32_t (wide). */
 static inline size_t qrt_block_scratch_size(int64_t depth, int lane_bytes) {
   const size_t step = QRT_DEPTH_STEP;
   const size_t padded = ((size_t)depth + step - 1) / step * step;
@@ -94,10 +97,10 @@ static inline size_t qrt_depthwise_s8_scratch_size(const qrt_conv2d_params* p) {
   return 2 * (taps * (size_t)p->c + (taps + 15) / 16 * 16);
 }
 
-/* --------------------------------------------------------------------------- matrix product
- * y[batch][m][n] = requantised sum over k of (a - a_zero) * (b - b_zero). The matrices are dense;
- * batch axes are walked with the strides given (0 repeats: broadcast). y is dense.
- *   matmul_s8    a_bytes 1, b_bytes 1, acc64 0; y_bytes 1 or 2
+/* --------------------------------------------------------------------------- matrix
+ * product y[batch][m][n] = requantised sum over k of (a - a_zero) * (b - b_zero). The
+ * matrices are dense; batch axes are walked with the strides given (0 repeats:
+ * broadcast). y is dense. matmul_s8    a_bytes 1, b_bytes 1, acc64 0; y_bytes 1 or 2
  *   matmul_wide  everything */
 typedef struct {
   int32_t batch_rank; /* 0..4 */
@@ -107,8 +110,8 @@ typedef struct {
   uint8_t a_bytes, b_bytes, y_bytes, acc64;
 } qrt_matmul_params;
 
-typedef void qrt_matmul_fn(const qrt_matmul_params* p, const void* a, const void* b, void* y,
-                           void* scratch);
+typedef void qrt_matmul_fn(const qrt_matmul_params* p, const void* a, const void* b,
+                           void* y, void* scratch);
 /* = 20 * 2 * round_up(k, 16) */
 static inline size_t qrt_matmul_s8_scratch_size(const qrt_matmul_params* p) {
   return qrt_block_scratch_size(p->k, 2);
@@ -118,15 +121,15 @@ static inline size_t qrt_matmul_wide_scratch_size(const qrt_matmul_params* p) {
   return qrt_block_scratch_size(p->k, 4);
 }
 
-/* --------------------------------------------------------------------- add, multiply, divide
- * y is dense over dims[0..rank); a and b are walked with their strides (0 repeats: broadcast).
- * rank 0 is one element. Axes need not be merged: kernels merge what is contiguous.
- *   add_any  acc = (a - a_zero) * a_multiplier + (b - b_zero) * b_multiplier;
+/* --------------------------------------------------------------------- add, multiply,
+ * divide y is dense over dims[0..rank); a and b are walked with their strides (0 repeats:
+ * broadcast). rank 0 is one element. Axes need not be merged: kernels merge what is
+ * contiguous. add_any  acc = (a - a_zero) * a_multiplier + (b - b_zero) * b_multiplier;
  *            y = qrt_shift_right(acc, shift), 0 <= shift <= 31
  *   mul_any  acc = (a - a_zero) * (b - b_zero), requantised by multiplier and shift
- *   div_any  qrt_div_q(a - a_zero, b - b_zero), requantised by multiplier and shift; the quotient
- *            has QRT_DIV_FRACTION8 bits where both operands are int8, else QRT_DIV_FRACTION16
- * All: + y_zero, clamped to [lo, hi]. */
+ *   div_any  qrt_div_q(a - a_zero, b - b_zero), requantised by multiplier and shift; the
+ * quotient has QRT_DIV_FRACTION8 bits where both operands are int8, else
+ * QRT_DIV_FRACTION16 All: + y_zero, clamped to [lo, hi]. */
 typedef struct {
   int32_t rank;
   int32_t dims[QRT_MAX_RANK], a_stride[QRT_MAX_RANK], b_stride[QRT_MAX_RANK];
@@ -139,13 +142,15 @@ typedef struct {
   uint8_t acc64; /* mul */
 } qrt_binary_params;
 
-typedef void qrt_binary_fn(const qrt_binary_params* p, const void* a, const void* b, void* y);
+typedef void qrt_binary_fn(const qrt_binary_params* p, const void* a, const void* b,
+                           void* y);
 typedef qrt_binary_fn qrt_add_fn;
 typedef qrt_binary_fn qrt_mul_fn;
 typedef qrt_binary_fn qrt_div_fn;
 
-/* --------------------------------------------------------------------------------- pointwise
- * rescale_any: y = clamp(requant(x - x_zero) + y_zero, lo, hi) over `count` codes. */
+/* ---------------------------------------------------------------------------------
+ * pointwise rescale_any: y = clamp(requant(x - x_zero) + y_zero, lo, hi) over `count`
+ * codes. */
 typedef struct {
   int32_t count;
   int32_t x_zero, multiplier, shift, y_zero, lo, hi;
@@ -153,17 +158,19 @@ typedef struct {
 } qrt_rescale_params;
 typedef void qrt_rescale_fn(const qrt_rescale_params* p, const void* x, void* y);
 
-/* lut_any: y = table[channel][x - type minimum]; 256 entries for int8 x, 65536 for int16, of y's
- * type. channels is 1, or the extent of the last axis of x where each has its own table. */
+/* lut_any: y = table[channel][x - type minimum]; 256 entries for int8 x, 65536 for int16,
+ * of y's type. channels is 1, or the extent of the last axis of x where each has its own
+ * table. */
 typedef struct {
   int32_t count, channels;
   uint8_t x_bytes, y_bytes;
 } qrt_lut_params;
-typedef void qrt_lut_fn(const qrt_lut_params* p, const void* x, const void* table, void* y);
+typedef void qrt_lut_fn(const qrt_lut_params* p, const void* x, const void* table,
+                        void* y);
 
-/* ----------------------------------------------------------------------------------- pooling
- * max_pool_any: same encoding in and out; positions outside x never win, and a window with no
- * position inside gives the smallest code of the type. */
+/* -----------------------------------------------------------------------------------
+ * pooling max_pool_any: same encoding in and out; positions outside x never win, and a
+ * window with no position inside gives the smallest code of the type. */
 typedef struct {
   int32_t n, h, w, c, oh, ow, kh, kw;
   int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -171,8 +178,9 @@ typedef struct {
 } qrt_max_pool_params;
 typedef void qrt_max_pool_fn(const qrt_max_pool_params* p, const void* x, void* y);
 
-/* avg_pool_any: window of (oh, ow) is rows [row_start[oh], row_end[oh]) and columns likewise,
- * inside x; acc = sum (x - x_zero), requantised with entry which[oh, ow] of multiplier and shift. */
+/* avg_pool_any: window of (oh, ow) is rows [row_start[oh], row_end[oh]) and columns
+ * likewise, inside x; acc = sum (x - x_zero), requantised with entry which[oh, ow] of
+ * multiplier and shift. */
 typedef struct {
   int32_t n, h, w, c, oh, ow;
   const int32_t* row_start; /* [oh] */
@@ -185,11 +193,11 @@ typedef struct {
   uint8_t acc64;
 } qrt_avg_pool_params;
 typedef void qrt_avg_pool_fn(const qrt_avg_pool_params* p, const void* x,
-                             const int32_t* multiplier, const int8_t* shift, const void* which,
-                             void* y);
+                             const int32_t* multiplier, const int8_t* shift,
+                             const void* which, void* y);
 
-/* reduce_any: y, dense over the kept axes in order, is the requantised sum of (x - x_zero) over
- * the reduced axes. Strides are those of x. Ranks may be 0. */
+/* reduce_any: y, dense over the kept axes in order, is the requantised sum of (x -
+ * x_zero) over the reduced axes. Strides are those of x. Ranks may be 0. */
 typedef struct {
   int32_t kept_rank, kept_dims[QRT_MAX_RANK], kept_stride[QRT_MAX_RANK];
   int32_t reduced_rank, reduced_dims[QRT_MAX_RANK], reduced_stride[QRT_MAX_RANK];
@@ -198,30 +206,32 @@ typedef struct {
 } qrt_reduce_params;
 typedef void qrt_reduce_fn(const qrt_reduce_params* p, const void* x, void* y);
 
-/* ------------------------------------------------------------------------------------ resize
- * resize_any: row_index [oh,2], row_weight [oh,2], col_index [ow,2], col_weight [ow,2];
- * y = rounding_shift_right(sum of 4 products row_weight * col_weight * x, 22). Same encoding. */
+/* ------------------------------------------------------------------------------------
+ * resize resize_any: row_index [oh,2], row_weight [oh,2], col_index [ow,2], col_weight
+ * [ow,2]; y = rounding_shift_right(sum of 4 products row_weight * col_weight * x, 22).
+ * Same encoding. */
 typedef struct {
   int32_t n, h, w, c, oh, ow;
   uint8_t bytes;
 } qrt_resize_params;
-typedef void qrt_resize_fn(const qrt_resize_params* p, const void* x, const int32_t* row_index,
-                           const int16_t* row_weight, const int32_t* col_index,
-                           const int16_t* col_weight, void* y);
+typedef void qrt_resize_fn(const qrt_resize_params* p, const void* x,
+                           const int32_t* row_index, const int16_t* row_weight,
+                           const int32_t* col_index, const int16_t* col_weight, void* y);
 
-/* ---------------------------------------------------------------------- softmax, normalisation
- * x is [outer, axis, inner]; the operator runs along the middle.
- * softmax_any: e = table[max - x] (256 entries for int8 x, 65536 for int16), sum of e > 0;
- * y = clamp(qrt_softmax_out(e, sum, out_bits) + y_zero, lo, hi). */
+/* ---------------------------------------------------------------------- softmax,
+ * normalisation x is [outer, axis, inner]; the operator runs along the middle.
+ * softmax_any: e = table[max - x] (256 entries for int8 x, 65536 for int16), sum of e >
+ * 0; y = clamp(qrt_softmax_out(e, sum, out_bits) + y_zero, lo, hi). */
 typedef struct {
   int32_t outer, axis, inner;
   int32_t out_bits, y_zero, lo, hi;
   uint8_t x_bytes, y_bytes;
 } qrt_softmax_params;
-typedef void qrt_softmax_fn(const qrt_softmax_params* p, const void* x, const int32_t* table,
-                            void* y);
+typedef void qrt_softmax_fn(const qrt_softmax_params* p, const void* x,
+                            const int32_t* table, void* y);
 
-/* layer_norm_any: x is [outer, depth], normalised over depth (N13); gamma and beta [depth]. */
+/* layer_norm_any: x is [outer, depth], normalised over depth (N13); gamma and beta
+ * [depth]. */
 typedef struct {
   int32_t outer, depth;
   int64_t eps;
@@ -231,18 +241,20 @@ typedef struct {
 typedef void qrt_layer_norm_fn(const qrt_layer_norm_params* p, const void* x,
                                const int32_t* gamma, const int32_t* beta, void* y);
 
-/* l2_normalize_any: v = max(sum (x - x_zero)^2, eps); z = (x - x_zero) / sqrt(v) in Q15 (N11; 0
- * where v is 0), requantised. */
+/* l2_normalize_any: v = max(sum (x - x_zero)^2, eps); z = (x - x_zero) / sqrt(v) in Q15
+ * (N11; 0 where v is 0), requantised. */
 typedef struct {
   int32_t outer, axis, inner;
   int64_t eps;
   int32_t x_zero, multiplier, shift, y_zero, lo, hi;
   uint8_t x_bytes, y_bytes;
 } qrt_l2_normalize_params;
-typedef void qrt_l2_normalize_fn(const qrt_l2_normalize_params* p, const void* x, void* y);
+typedef void qrt_l2_normalize_fn(const qrt_l2_normalize_params* p, const void* x,
+                                 void* y);
 
-/* --------------------------------------------------------------------------------- movement
- * gather_any: y[i] = table row clamp(indices[i], 0, rows - 1), for count indices. */
+/* ---------------------------------------------------------------------------------
+ * movement gather_any: y[i] = table row clamp(indices[i], 0, rows - 1), for count
+ * indices. */
 typedef struct {
   int32_t count, rows, depth;
   uint8_t bytes; /* 1, 2 or 4 */
@@ -250,9 +262,10 @@ typedef struct {
 typedef void qrt_gather_fn(const qrt_gather_params* p, const int32_t* indices,
                            const void* table, void* y);
 
-/* copy_any: for every index below dims, dst[index . dst_stride] = src[index . src_stride].
- * Concat is one copy for each input, with dst moved along the axis; slice moves src; permute
- * permutes strides; expand has source strides 0; pad is a fill, then a copy into the middle. */
+/* copy_any: for every index below dims, dst[index . dst_stride] = src[index .
+ * src_stride]. Concat is one copy for each input, with dst moved along the axis; slice
+ * moves src; permute permutes strides; expand has source strides 0; pad is a fill, then a
+ * copy into the middle. */
 typedef struct {
   int32_t rank;
   int32_t dims[QRT_MAX_RANK], src_stride[QRT_MAX_RANK], dst_stride[QRT_MAX_RANK];
@@ -267,17 +280,18 @@ typedef struct {
 } qrt_fill_params;
 typedef void qrt_fill_fn(const qrt_fill_params* p, void* y);
 
-/* ------------------------------------------------------------------- real numbers at the edge
- * Not kernels of the graph: for callers that hold float32. `zero`, `lo` and `hi` are stored codes.
- * qrt_quantize_f32: clamp(round_half_even(real / scale) + zero, lo, hi); NaN gives zero.
- * qrt_dequantize_f32: scale * (code - zero). bytes is 1 or 2. */
-void qrt_quantize_f32(const float* real, int32_t count, float scale, int32_t zero, int32_t lo,
-                      int32_t hi, int bytes, void* codes);
-void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t zero, int bytes,
-                        float* real);
+/* ------------------------------------------------------------------- real numbers at the
+ * edge Not kernels of the graph: for callers that hold float32. `zero`, `lo` and `hi` are
+ * stored codes. qrt_quantize_f32: clamp(round_half_even(real / scale) + zero, lo, hi);
+ * NaN gives zero. qrt_dequantize_f32: scale * (code - zero). bytes is 1 or 2. */
+void qrt_quantize_f32(const float* real, int32_t count, float scale, int32_t zero,
+                      int32_t lo, int32_t hi, int bytes, void* codes);
+void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t zero,
+                        int bytes, float* real);
 
-/* ------------------------------------------------------------------------------ the variants
- * Which instruction sets the compiler may use. QRT_FORCE_PORTABLE leaves only plain C. */
+/* ------------------------------------------------------------------------------ the
+ * variants Which instruction sets the compiler may use. QRT_FORCE_PORTABLE leaves only
+ * plain C. */
 #define QRT_HAS_c 1
 #if !defined(QRT_FORCE_PORTABLE) && defined(__AVX2__)
 #define QRT_HAS_avx2 1
@@ -319,8 +333,9 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #ifdef __cplusplus
 } /* extern "C" */
 #else
-/* The dispatch: one member for each op and types; a later row overrides an earlier one. The
- * table is constant and private to its file, so calls through it become direct calls. */
+/* The dispatch: one member for each op and types; a later row overrides an earlier one.
+ * The table is constant and private to its file, so calls through it become direct calls.
+ */
 typedef struct {
 #define QRT_MEMBER_c(op, types) qrt_##op##_fn* op##_##types;
 #define QRT_MEMBER_avx2(op, types)

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ * N3, N5 and N7 of arith.h on four lanes of NEON, 32-bit and AArch64. Empty for other
+ * machines. */
+#ifndef QRT_SRC_NEON_H
+#define QRT_SRC_NEON_H
+
+#include "qrt/qrt.h"
+
+#if QRT_HAS_neon || QRT_HAS_armv7
+#include <arm_neon.h>
+
+/* N5, as it is defined: VQSHL, VQRDMULH, VRSHL. */
+static inline int32x4_t qrt_neon_requant(int32x4_t acc, int32x4_t multiplier,
+                                         int32x4_t shift) {
+  const int32x4_t zero = vdupq_n_s32(0);
+  const int32x4_t left = vmaxq_s32(shift, zero);
+  const int32x4_t right = vminq_s32(shift, zero);
+  return vrshlq_s32(vqrdmulhq_s32(vqshlq_s32(acc, left), multiplier), right);
+}
+
+/* N7 */
+static inline int32x4_t qrt_neon_finish(int32x4_t y, int32_t zero, int32_t lo,
+                                        int32_t hi) {
+  y = vqaddq_s32(y, vdupq_n_s32(zero));
+  return vminq_s32(vmaxq_s32(y, vdupq_n_s32(lo)), vdupq_n_s32(hi));
+}
+
+/* Eight results in [-128, 127] as int8. */
+static inline void qrt_neon_store8(int8_t* y, int32x4_t low, int32x4_t high) {
+  vst1_s8(y, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
+}
+#endif
+
+#endif /* QRT_SRC_NEON_H */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * Change of encoding and table lookup in plain C. */
+#include "codes.h"
+#include "qrt/qrt.h"
+
+void qrt_rescale_any_c(const qrt_rescale_params* p, const void* x, void* y) {
+  const size_t count = (size_t)p->count;
+  size_t i;
+  for (i = 0; i < count; ++i) {
+    const int32_t q =
+        qrt_requant(qrt_load(x, i, p->x_bytes) - p->x_zero, p->multiplier, p->shift);
+    qrt_store(y, i, p->y_bytes, qrt_finish(q, p->y_zero, p->lo, p->hi));
+  }
+}
+
+void qrt_lut_any_c(const qrt_lut_params* p, const void* x, const void* table, void* y) {
+  const size_t count = (size_t)p->count, channels = (size_t)p->channels;
+  const int32_t minimum = p->x_bytes == 1 ? INT8_MIN : INT16_MIN;
+  const size_t entries = p->x_bytes == 1 ? 256 : 65536;
+  size_t i, channel = 0;
+  if (p->x_bytes == 1 && p->y_bytes == 1 && channels == 1) {
+    const int8_t* codes = (const int8_t*)x;
+    const int8_t* zero = (const int8_t*)table + 128;
+    for (i = 0; i < count; ++i) ((int8_t*)y)[i] = zero[codes[i]];
+    return;
+  }
+  for (i = 0; i < count; ++i) {
+    const size_t entry = (size_t)(qrt_load(x, i, p->x_bytes) - minimum);
+    qrt_store(y, i, p->y_bytes, qrt_load(table, channel * entries + entry, p->y_bytes));
+    if (++channel == channels) channel = 0;
+  }
+}
