@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Multipliers: real factors as the integer pairs that the requantisers take
+// (docs/numerics.md N5 and N24). Pure arithmetic; knows no graph.
+#pragma once
+
+#include <cstdint>
+
+#include "lib/exec/interval.h"
+
+namespace qopt {
+
+/// multiplier * 2^(shift - 31): multiplier 0, or in [2^30, 2^31 - 1] with shift in [-31,
+/// 30].
+struct Multiplier {
+  std::int32_t multiplier = 0;
+  int shift = 0;
+  bool operator==(const Multiplier&) const = default;
+};
+
+/// The nearest Multiplier (ties to even). A factor below the smallest one becomes (0, 0).
+/// Throws Error(ModelUnsupported) when `factor` is negative, not finite, or 2^30 and
+/// more.
+Multiplier to_multiplier(double factor);
+
+/// The real number that a Multiplier stands for.
+double multiplier_value(Multiplier m);
+
+/// (a * a_multiplier + b * b_multiplier) >> shift with 16-bit signed multipliers.
+struct AddMultipliers {
+  std::int32_t a = 0, b = 0;
+  int shift = 0;
+  bool operator==(const AddMultipliers&) const = default;
+};
+
+/// Multipliers for a_factor * a + b_factor * b, where `a` and `b` are the intervals of
+/// the operands less their zero points: the largest shift in [0, 31] at which both
+/// multipliers stay within +-32767 and every product and the sum within 32 bits. Each
+/// multiplier is off by at most 2^-(shift + 1). Throws Error(ModelUnsupported) when no
+/// shift will do.
+AddMultipliers to_add_multipliers(double a_factor, double b_factor, const Interval& a,
+                                  const Interval& b);
+
+/// Nearest integer, ties to even (the default rounding of the floating-point
+/// environment).
+double round_half_even(double x);
+
+}  // namespace qopt
