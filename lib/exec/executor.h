@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The one walker: runs a graph under any semantics (float tensors, exact integers, intervals,
-// costs). Owns order, release of dead values and error context; knows no arithmetic.
+// The one walker: runs a graph under any semantics (float tensors, exact integers,
+// intervals, costs). Owns order, release of dead values and error context; knows no
+// arithmetic.
 #pragma once
 
 #include <concepts>
@@ -14,19 +15,20 @@ namespace qopt {
 
 /// A semantics says what a value is and what an operator does to values.
 template <class S>
-concept Semantics = requires(S& s, const Graph& g, const Node& node, ValueId id, const Tensor& t,
-                             std::span<const typename S::Value> in) {
+concept Semantics = requires(S& s, const Graph& g, const Node& node, ValueId id,
+                             const Tensor& t, std::span<const typename S::Value> in) {
   { s.constant(g, id, t) } -> std::convertible_to<typename S::Value>;
   { s.apply(g, node, in) } -> std::convertible_to<typename S::Value>;
 };
 
 /// Runs `graph` on `inputs` (in input order) and returns its outputs in order.
-/// `hook(id, value)` sees every non-constant value as it is produced (inputs too) and returns
-/// the value to use in its place: observers return it unchanged, fake quantisation replaces it.
-/// Errors gain "in node NAME".
+/// `hook(id, value)` sees every non-constant value as it is produced (inputs too) and
+/// returns the value to use in its place: observers return it unchanged, fake
+/// quantisation replaces it. Errors gain "in node NAME".
 template <Semantics S, class Hook>
 std::vector<typename S::Value> execute(const Graph& graph, S& semantics,
-                                       std::span<const typename S::Value> inputs, Hook&& hook) {
+                                       std::span<const typename S::Value> inputs,
+                                       Hook&& hook) {
   using V = typename S::Value;
   const std::size_t count = graph.values().size();
   std::vector<std::size_t> uses_left(count, 0);
@@ -39,7 +41,8 @@ std::vector<typename S::Value> execute(const Graph& graph, S& semantics,
   for (const Node& node : graph.nodes()) {
     if (const auto* input = std::get_if<op::Input>(&node.op)) {
       const auto index = static_cast<std::size_t>(input->index);
-      QOPT_CHECK(index < inputs.size(), "graph input {} of {} given", index, inputs.size());
+      QOPT_CHECK(index < inputs.size(), "graph input {} of {} given", index,
+                 inputs.size());
       live[node.output.index] = hook(node.output, V(inputs[index]));
       continue;
     }
@@ -69,7 +72,8 @@ std::vector<typename S::Value> execute(const Graph& graph, S& semantics,
     if (value.constant) {
       outputs.push_back(semantics.constant(graph, output.value, *value.constant));
     } else {
-      QOPT_CHECK(live[output.value.index].has_value(), "output '{}' never made", output.name);
+      QOPT_CHECK(live[output.value.index].has_value(), "output '{}' never made",
+                 output.name);
       outputs.push_back(*live[output.value.index]);
     }
   }
