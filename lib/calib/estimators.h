@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Range estimators: choose [lo, hi] from what was seen of a value. Pure functions of statistics;
-// know nothing of graphs, torch or files.
+// Range estimators: choose [lo, hi] from what was seen of a value. Pure functions of
+// statistics; know nothing of graphs, torch or files.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,11 @@
 
 namespace qopt::calib {
 
-/// Fixed-size statistics of one value. Filled in two passes over the samples: extremes first,
-/// then counts over bins of the width the extremes gave. Every part merges independently of
-/// order, except `sample_min/max`, which are indexed by sample. Memory does not grow with the
-/// element count; it grows by 8 bytes a sample for the per-sample extremes.
+/// Fixed-size statistics of one value. Filled in two passes over the samples: extremes
+/// first, then counts over bins of the width the extremes gave. Every part merges
+/// independently of order, except `sample_min/max`, which are indexed by sample. Memory
+/// does not grow with the element count; it grows by 8 bytes a sample for the per-sample
+/// extremes.
 struct Statistics {
   static constexpr int kBins = 2048;
   std::vector<float> sample_min, sample_max;  // by sample index
@@ -23,7 +24,7 @@ struct Statistics {
   double bin_width = 0;                       // max(|min|, |max|) / kBins
   std::vector<std::uint64_t> positive;        // kBins counts of x in [i, i+1) * bin_width
   std::vector<std::uint64_t> negative;        // kBins counts of -x, x < 0
-  std::uint64_t zeros = 0;                    // x == 0 exactly (also counted in positive[0])
+  std::uint64_t zeros = 0;  // x == 0 exactly (also counted in positive[0])
   std::uint64_t count = 0;
 };
 
@@ -34,14 +35,17 @@ struct Range {
 /// What an estimator may know beside the statistics.
 struct EstimatorOptions {
   int bits = 8;
-  bool symmetric = true;       // range will be [-a, a] (or [0, a] for one-sided data)
-  double percentile = 99.99;   // percentile only
-  double momentum = 0.9;       // moving average only
+  bool symmetric = true;  // range will be [-a, a] (or [0, a] for one-sided data)
+  // Data on one side of zero get codes on that side only. False where the level set is
+  // symmetric and signed, so that half of the codes lie beyond zero unused.
+  bool one_sided = true;
+  double percentile = 99.99;  // percentile only
+  double momentum = 0.9;      // moving average only
 };
 
 struct Estimator {
-  std::string_view name;       // "minmax", "moving_average", "percentile", "entropy", "mse"
-  std::string_view summary;    // with its source
+  std::string_view name;     // "minmax", "moving_average", "percentile", "entropy", "mse"
+  std::string_view summary;  // with its source
   Range (*estimate)(const Statistics&, const EstimatorOptions&);
 };
 
@@ -49,9 +53,9 @@ struct Estimator {
 std::span<const Estimator> estimators();
 const Estimator* find_estimator(std::string_view name);
 
-/// The encoding of a range: scale and zero point for the level set. Symmetric level sets centre
-/// on zero; `u` and affine `s` place the zero point so that real 0 has a code. The range is
-/// widened to contain 0. A range of [0, 0] (dead value) gives scale 1.
+/// The encoding of a range: scale and zero point for the level set. Symmetric level sets
+/// centre on zero; `u` and affine `s` place the zero point so that real 0 has a code. The
+/// range is widened to contain 0. A range of [0, 0] (dead value) gives scale 1.
 Affine encoding_of(const Range& range, LevelSet levels, int bits, bool symmetric);
 
 }  // namespace qopt::calib

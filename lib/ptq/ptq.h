@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Post-training quantization: choose an encoding for every value of a Canonical graph from data.
-// Writes encodings, nothing else; knows neither lowering nor export.
+// Post-training quantization: choose an encoding for every value of a Canonical graph
+// from data. Writes encodings, nothing else; knows neither lowering nor export.
 #pragma once
 
 #include <functional>
@@ -28,8 +28,8 @@ struct WeightConfig {
   bool operator==(const WeightConfig&) const = default;
 };
 
-/// How activations are encoded. With `levels` empty: `u` for values that are never negative,
-/// else `s` (affine when not symmetric).
+/// How activations are encoded. With `levels` empty: `u` for values that are never
+/// negative, else `s` (affine when not symmetric).
 struct ActivationConfig {
   int bits = 8;
   std::optional<LevelSet> levels;
@@ -40,8 +40,8 @@ struct ActivationConfig {
   bool operator==(const ActivationConfig&) const = default;
 };
 
-/// Overrides for nodes whose name matches `pattern` (glob). Later rules win. A pattern that
-/// matches no node is Error(Usage) naming the pattern and near names.
+/// Overrides for nodes whose name matches `pattern` (glob). Later rules win. A pattern
+/// that matches no node is Error(Usage) naming the pattern and near names.
 struct LayerRule {
   std::string pattern;
   std::string where;  // file:line:col of the rule, for messages
@@ -57,12 +57,14 @@ struct PtqConfig {
   WeightConfig weights;
   ActivationConfig activations;
   int first_last_bits = 8;  // first and last layer with weights: at least this many bits
-  bool unify_add = false;   // one scale for both operands of an add (concat always has one)
+  bool unify_add =
+      false;  // one scale for both operands of an add (concat always has one)
   std::vector<LayerRule> layers;
 };
 
-/// Statistics of every non-constant float value of `canonical`, in two passes over `samples`,
-/// parallel over samples; the same for every number of threads. `progress(done, total)`.
+/// Statistics of every non-constant float value of `canonical`, in two passes over
+/// `samples`, parallel over samples; the same for every number of threads.
+/// `progress(done, total)`.
 struct ValueStatistics {
   ValueId value;
   calib::Statistics statistics;
@@ -81,13 +83,15 @@ struct Choice {
 };
 
 struct PtqResult {
-  Graph graph;                       // Level::Encoded
-  std::vector<Choice> choices;       // activations, in graph order
-  std::vector<std::string> findings; // dead channels, one-sided ranges, patterns without effect
+  Graph graph;                  // Level::Encoded
+  std::vector<Choice> choices;  // activations, in graph order
+  std::vector<std::string>
+      findings;  // dead channels, one-sided ranges, patterns without effect
 };
 
-/// Writes encodings by the rules above: weights and activations, one encoding across operators
-/// that keep it (verify.h keeps_encoding) and across concat, none on values fused into a clamp.
+/// Writes encodings by the rules above: weights and activations, one encoding across
+/// operators that keep it (verify.h keeps_encoding) and across concat, none on values
+/// fused into a clamp.
 PtqResult quantize(const Graph& canonical, std::span<const ValueStatistics> statistics,
                    const PtqConfig& config);
 

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "lib/ptq/settings.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "lib/core/names.h"
+#include "lib/graph/verify.h"
+
+namespace qopt::ptq {
+namespace {
+
+void check_bits(int bits, const std::string& where, const char* key) {
+  if ((bits >= 2 && bits <= 8) || bits == 16) return;
+  throw Error(ExitCode::Usage, where, fmt::format("{}: {} bits", key, bits),
+              "2 to 8, or 16");
+}
+
+void check_calibrator(const std::string& name, const std::string& where) {
+  if (calib::find_estimator(name) != nullptr) return;
+  std::set<std::string> names;
+  for (const calib::Estimator& row : calib::estimators()) names.emplace(row.name);
+  const std::string near = nearest(name, names);
+  throw Error(ExitCode::Usage, where,
+              fmt::format("unknown calibrator '{}'", printable(name)),
+              near.empty() ? fmt::format("one of {}", fmt::join(names, ", "))
+                           : fmt::format("did you mean '{}'?", near));
+}
+
+void check_percentile(double percentile, const std::string& where) {
+  if (percentile > 0 && percentile <= 100) return;
+  throw Error(ExitCode::Usage, where, fmt::format("percentile {}", percentile),
+              "above 0, at most 100; usual are 99.9 to 99.9999");
+}
+
+void check(const PtqConfig& config) {
+  check_bits(config.weights.bits, "", "weights.bits");
+  check_bits(config.activations.bits, "", "activations.bits");
+  check_bits(config.first_last_bits, "", "first_last_bits");
+  check_calibrator(config.weights.calibrator, "");
+  check_calibrator(config.activations.calibrator, "");
+  check_percentile(config.weights.percentile, "");
+  check_percentile(config.activations.percentile, "");
+  const double momentum = config.activations.momentum;
+  if (!(momentum >= 0 && momentum < 1)) {
+    throw Error(ExitCode::Usage, "", fmt::format("momentum {}", momentum),
+                "at least 0, below 1");
+  }
+  for (const LayerRule& rule : config.layers) {
+    if (rule.weight_bits) check_bits(*rule.weight_bits, rule.where, "weight_bits");
+    if (rule.activation_bits)
+      check_bits(*rule.activation_bits, rule.where, "activation_bits");
+    if (rule.calibrator) check_calibrator(*rule.calibrator, rule.where);
+    if (rule.percentile) check_percentile(*rule.percentile, rule.where);
+  }
+}
+
+[[noreturn]] void no_match(const Graph& graph, const LayerRule& rule) {
+  std::set<std::string> names;
+  std::string wanted = rule.pattern;
+  std::erase_if(wanted, [](char c) { return c == '*' || c == '?'; });
+  for (const Node& node : graph.nodes())
+    names.insert(printable(graph.value(node.output).name));
+  std::vector<std::string> near;
+  if (const std::string one = nearest(wanted, names); !one.empty()) near.push_back(one);
+  for (const std::string& name : names) {
+    const bool is_alike = !wanted.empty() && name.find(wanted) != std::string::npos;
+    if (is_alike && near.size() < 4 && name != (near.empty() ? "" : near[0])) {
+      near.push_back(name);
+    }
+  }
+  if (!near.empty()) {
+    throw Error(ExitCode::Usage, rule.where,
+                fmt::format("pattern '{}' matches no layer", printable(rule.pattern)),
+                fmt::format("did you mean '{}'?", fmt::join(near, "' or '")));
+  }
+  const std::vector<std::string> all(names.begin(), names.end());
+  const std::size_t shown = std::min<std::size_t>(all.size(), 6);
+  throw Error(
+      ExitCode::Usage, rule.where,
+      fmt::format("pattern '{}' matches no layer", printable(rule.pattern)),
+      fmt::format(
+          "layers are called {}{}",
+          fmt::join(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
+          shown < all.size() ? ", ..." : ""));
+}
+
+bool speaks_of_weights(const LayerRule& rule) {
+  return rule.weight_bits || rule.weight_levels || rule.granularity;
+}
+bool speaks_of_activations(const LayerRule& rule) {
+  return rule.activation_bits || rule.activation_levels || rule.symmetric ||
+         rule.calibrator || rule.percentile;
+}
+
+void apply_to_weights(const LayerRule& rule, WeightConfig& weights) {
+  if (rule.weight_bits) weights.bits = *rule.weight_bits;
+  if (rule.weight_levels) weights.levels = *rule.weight_levels;
+  if (rule.granularity) weights.granularity = *rule.granularity;
+}
+void apply_to_activations(const LayerRule& rule, ActivationConfig& activations) {
+  if (rule.activation_bits) activations.bits = *rule.activation_bits;
+  if (rule.activation_levels) activations.levels = *rule.activation_levels;
+  if (rule.symmetric) activations.symmetric = *rule.symmetric;
+  if (rule.calibrator) activations.calibrator = *rule.calibrator;
+  if (rule.percentile) activations.percentile = *rule.percentile;
+}
+
+/// The node whose result carries the encoding of node `i`: itself, or the clamp it is
+/// fused into.
+std::size_t carrier(const Graph& graph, std::size_t i) {
+  const ValueId output = graph.nodes()[i].output;
+  return is_fused_into_clamp(graph, output) ? graph.users(output)[0] : i;
+}
+
+/// More bits for the weights of the first and last layer, for what they read, and for the
+/// graph's outputs. Layer rules come later and win.
+void raise_first_and_last(const Graph& graph, int bits,
+                          std::vector<NodeSettings>& settings) {
+  std::vector<std::size_t> layers;
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    if (has_weights(graph, graph.nodes()[i])) layers.push_back(i);
+  }
+  const auto raise_activation = [&](ValueId id) {
+    const auto producer = graph.producer(id);
+    if (!producer) return;
+    int& activation_bits = settings[*producer].activations.bits;
+    activation_bits = std::max(activation_bits, bits);
+  };
+  if (!layers.empty()) {
+    for (const std::size_t layer : {layers.front(), layers.back()}) {
+      settings[layer].weights.bits = std::max(settings[layer].weights.bits, bits);
+      raise_activation(graph.nodes()[layer].inputs[0]);
+    }
+  }
+  for (const Output& output : graph.outputs()) raise_activation(output.value);
+}
+
+}  // namespace
+
+bool has_weights(const Graph& graph, const Node& node) {
+  const bool is_layer = std::holds_alternative<op::Conv2d>(node.op) ||
+                        std::holds_alternative<op::ConvTranspose2d>(node.op) ||
+                        std::holds_alternative<op::Linear>(node.op) ||
+                        std::holds_alternative<op::MatMul>(node.op);
+  return is_layer && graph.is_constant(node.inputs[1]);
+}
+
+std::vector<NodeSettings> settings_of(const Graph& graph, const PtqConfig& config,
+                                      std::vector<std::string>& findings) {
+  check(config);
+  std::vector<NodeSettings> settings(
+      graph.nodes().size(), NodeSettings{config.weights, config.activations, false});
+  raise_first_and_last(graph, config.first_last_bits, settings);
+  for (const LayerRule& rule : config.layers) {
+    bool matched = false, reaches_weights = false;
+    for (std::size_t i = 0; i < settings.size(); ++i) {
+      const Node& node = graph.nodes()[i];
+      if (!glob_match(rule.pattern, graph.value(node.output).name)) continue;
+      matched = true;
+      reaches_weights = reaches_weights || has_weights(graph, node);
+      apply_to_weights(rule, settings[i].weights);
+      if (!speaks_of_activations(rule)) continue;
+      NodeSettings& carrying = settings[carrier(graph, i)];
+      apply_to_activations(rule, carrying.activations);
+      carrying.has_activation_rule = true;
+    }
+    if (!matched) no_match(graph, rule);
+    if (speaks_of_weights(rule) && !reaches_weights) {
+      findings.push_back(
+          fmt::format("{}: rule '{}' sets weights, but no layer that it matches "
+                      "has any",
+                      rule.where, printable(rule.pattern)));
+    } else if (!speaks_of_weights(rule) && !speaks_of_activations(rule)) {
+      findings.push_back(
+          fmt::format("{}: rule '{}' sets nothing", rule.where, printable(rule.pattern)));
+    }
+  }
+  return settings;
+}
+
+}  // namespace qopt::ptq

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Encodings of constants: weights by channel, constant operands of arithmetic. Knows no
+// samples.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/ptq/ptq.h"
+
+namespace qopt::ptq {
+
+/// Error(ModelUnsupported) naming every f32 constant that holds NaN or infinity.
+void require_finite_constants(const Graph& graph);
+
+/// The axis of a layer's weights along which each index has a scale of its own; empty
+/// where the operator allows one scale only.
+std::optional<int> channel_axis(const Graph& graph, const Node& node);
+
+/// Encoding of the weights of `node` (has_weights). `input_scale` is that of the
+/// activation it reads: a channel's scale is kept so large that its bias stays below 2^29
+/// in codes. A channel of zeros takes the largest scale of its layer (1 where all are
+/// zero), and is a finding.
+Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& config,
+                      float input_scale, std::vector<std::string>& findings);
+
+/// A constant operand of a sum, product or quotient: n16, one scale.
+Affine encode_operand(const Tensor& constant);
+
+/// Statistics of a constant that shares an encoding with activations seen on `samples`
+/// samples.
+calib::Statistics constant_statistics(const Tensor& constant, std::size_t samples);
+
+}  // namespace qopt::ptq
