@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Canonicalisation: the fixed list of rewrites that takes an Imported graph to Canonical, each
-// keeping its float meaning. Pure graph-to-graph; runs nothing.
+// Canonicalisation: the fixed list of rewrites that takes an Imported graph to Canonical,
+// each keeping its float meaning. Pure graph-to-graph; runs nothing.
 #pragma once
 
 #include <span>
