@@ -13,7 +13,7 @@
  * kh*kw*c/groups elements that start on a byte, 8 and 16 bits plain. The target is
  * little-endian. Buffers never overlap. Pointers are aligned to their elements, scratch
  * to 16 bytes. Kernels check nothing: everything checkable is checked when the model is
- * exported. docs/numerics.md is the meaning.
+ * exported. docs/numerics.md is the meaning. Extents are at least 1.
  *
  * Accumulators: `acc64` is 1 where the operator's acc_bits is above 32; the result then
  * goes through qrt_requant64 (N6), otherwise through qrt_requant (N5). */
@@ -36,16 +36,24 @@ extern "C" {
 /* Packed rows are filled up with zeros to a multiple of this many codes. */
 #define QRT_DEPTH_STEP 16
 
-/* ------------------------------------------------ convolution, depthwise, transposed,
- * linear acc = bias[o] + sum (x - x_zero) * (w - w_zero[o]), positions outside x count as
- * x_zero; y = clamp(requant(acc, multiplier[o], shift[o]) + y_zero, lo, hi). w: packed
- * rows, one for each output channel. bias: int32_t (bias_bytes 4) or int64_t (8). w_zero:
- * NULL where all are 0. conv2d_s8            x_bytes 1, weight_bits <= 8, acc64 0,
- * bias_bytes 4; y_bytes 1 or 2 depthwise_s8         as conv2d_s8, with groups == c == o
- *   conv2d_wide          everything (x_bytes 1 or 2, weight_bits 2..8 or 16, acc64 0 or
- * 1) conv_transpose2d_s8, conv_transpose2d_wide   as conv2d_s8, conv2d_wide; kernel row
- * ky of input row iy meets output row iy * stride_h + ky * dilation_h - pad_top A linear
- * layer over R rows is a convolution with n 1, h 1, w R and kernel 1x1. */
+/* ---------------------------------- convolution, depthwise, transposed, linear
+ *
+ * acc = bias[o] + sum (x - x_zero) * (w - w_zero[o]), positions outside x count as
+ * x_zero; y = clamp(requant(acc, multiplier[o], shift[o]) + y_zero, lo, hi).
+ *
+ * - w: packed rows, one for each output channel.
+ * - bias: int32_t (bias_bytes 4) or int64_t (8).
+ * - w_zero: NULL where all are 0.
+ *
+ * The kernels:
+ *
+ * - conv2d_s8: x_bytes 1, weight_bits <= 8, acc64 0, bias_bytes 4; y_bytes 1 or 2
+ * - depthwise_s8: as conv2d_s8, with groups == c == o
+ * - conv2d_wide: everything (x_bytes 1 or 2, weight_bits 2..8 or 16, acc64 0 or 1)
+ * - conv_transpose2d_s8, conv_transpose2d_wide: likewise; kernel row ky of input row iy
+ *   meets output row iy * stride_h + ky * dilation_h - pad_top
+ *
+ * A linear layer over R rows is a convolution with n 1, h 1, w R and kernel 1x1. */
 typedef struct {
   int32_t n, h, w, c; /* x[n,h,w,c] */
   int32_t oh, ow, o;  /* y[n,oh,ow,o] */
@@ -97,11 +105,14 @@ static inline size_t qrt_depthwise_s8_scratch_size(const qrt_conv2d_params* p) {
   return 2 * (taps * (size_t)p->c + (taps + 15) / 16 * 16);
 }
 
-/* --------------------------------------------------------------------------- matrix
- * product y[batch][m][n] = requantised sum over k of (a - a_zero) * (b - b_zero). The
- * matrices are dense; batch axes are walked with the strides given (0 repeats:
- * broadcast). y is dense. matmul_s8    a_bytes 1, b_bytes 1, acc64 0; y_bytes 1 or 2
- *   matmul_wide  everything */
+/* ------------------------------------------------------------- matrix product
+ *
+ * y[batch][m][n] = requantised sum over k of (a - a_zero) * (b - b_zero). The matrices
+ * are dense; batch axes are walked with the strides given (0 repeats: broadcast). y is
+ * dense.
+ *
+ * - matmul_s8: a_bytes 1, b_bytes 1, acc64 0; y_bytes 1 or 2
+ * - matmul_wide: everything */
 typedef struct {
   int32_t batch_rank; /* 0..4 */
   int32_t batch_dims[4], a_batch_stride[4], b_batch_stride[4];
@@ -121,15 +132,20 @@ static inline size_t qrt_matmul_wide_scratch_size(const qrt_matmul_params* p) {
   return qrt_block_scratch_size(p->k, 4);
 }
 
-/* --------------------------------------------------------------------- add, multiply,
- * divide y is dense over dims[0..rank); a and b are walked with their strides (0 repeats:
+/* ------------------------------------------------------- add, multiply, divide
+ *
+ * y is dense over dims[0..rank); a and b are walked with their strides (0 repeats:
  * broadcast). rank 0 is one element. Axes need not be merged: kernels merge what is
- * contiguous. add_any  acc = (a - a_zero) * a_multiplier + (b - b_zero) * b_multiplier;
- *            y = qrt_shift_right(acc, shift), 0 <= shift <= 31
- *   mul_any  acc = (a - a_zero) * (b - b_zero), requantised by multiplier and shift
- *   div_any  qrt_div_q(a - a_zero, b - b_zero), requantised by multiplier and shift; the
- * quotient has QRT_DIV_FRACTION8 bits where both operands are int8, else
- * QRT_DIV_FRACTION16 All: + y_zero, clamped to [lo, hi]. */
+ * contiguous.
+ *
+ * - add_any: acc = (a - a_zero) * a_multiplier + (b - b_zero) * b_multiplier;
+ *   y = qrt_shift_right(acc, shift), 0 <= shift <= 31
+ * - mul_any: acc = (a - a_zero) * (b - b_zero), requantised by multiplier and shift
+ * - div_any: qrt_div_q(a - a_zero, b - b_zero), requantised by multiplier and shift; the
+ *   quotient has QRT_DIV_FRACTION8 bits where both operands are int8, else
+ *   QRT_DIV_FRACTION16
+ *
+ * All: + y_zero, clamped to [lo, hi]. */
 typedef struct {
   int32_t rank;
   int32_t dims[QRT_MAX_RANK], a_stride[QRT_MAX_RANK], b_stride[QRT_MAX_RANK];
@@ -148,9 +164,9 @@ typedef qrt_binary_fn qrt_add_fn;
 typedef qrt_binary_fn qrt_mul_fn;
 typedef qrt_binary_fn qrt_div_fn;
 
-/* ---------------------------------------------------------------------------------
- * pointwise rescale_any: y = clamp(requant(x - x_zero) + y_zero, lo, hi) over `count`
- * codes. */
+/* ------------------------------------------------------------------- pointwise
+ *
+ * rescale_any: y = clamp(requant(x - x_zero) + y_zero, lo, hi) over `count` codes. */
 typedef struct {
   int32_t count;
   int32_t x_zero, multiplier, shift, y_zero, lo, hi;
@@ -168,9 +184,10 @@ typedef struct {
 typedef void qrt_lut_fn(const qrt_lut_params* p, const void* x, const void* table,
                         void* y);
 
-/* -----------------------------------------------------------------------------------
- * pooling max_pool_any: same encoding in and out; positions outside x never win, and a
- * window with no position inside gives the smallest code of the type. */
+/* --------------------------------------------------------------------- pooling
+ *
+ * max_pool_any: same encoding in and out; positions outside x never win, and a window
+ * with no position inside gives the smallest code of the type. */
 typedef struct {
   int32_t n, h, w, c, oh, ow, kh, kw;
   int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -206,10 +223,11 @@ typedef struct {
 } qrt_reduce_params;
 typedef void qrt_reduce_fn(const qrt_reduce_params* p, const void* x, void* y);
 
-/* ------------------------------------------------------------------------------------
- * resize resize_any: row_index [oh,2], row_weight [oh,2], col_index [ow,2], col_weight
- * [ow,2]; y = rounding_shift_right(sum of 4 products row_weight * col_weight * x, 22).
- * Same encoding. */
+/* ---------------------------------------------------------------------- resize
+ *
+ * resize_any: row_index [oh,2], row_weight [oh,2], col_index [ow,2], col_weight [ow,2];
+ * y = rounding_shift_right(sum of 4 products row_weight * col_weight * x, 22). The
+ * weights sum to 2048 on each axis. Same encoding. */
 typedef struct {
   int32_t n, h, w, c, oh, ow;
   uint8_t bytes;
@@ -218,8 +236,10 @@ typedef void qrt_resize_fn(const qrt_resize_params* p, const void* x,
                            const int32_t* row_index, const int16_t* row_weight,
                            const int32_t* col_index, const int16_t* col_weight, void* y);
 
-/* ---------------------------------------------------------------------- softmax,
- * normalisation x is [outer, axis, inner]; the operator runs along the middle.
+/* ------------------------------------------------------ softmax, normalisation
+ *
+ * x is [outer, axis, inner]; the operator runs along the middle.
+ *
  * softmax_any: e = table[max - x] (256 entries for int8 x, 65536 for int16), sum of e >
  * 0; y = clamp(qrt_softmax_out(e, sum, out_bits) + y_zero, lo, hi). */
 typedef struct {
@@ -252,9 +272,9 @@ typedef struct {
 typedef void qrt_l2_normalize_fn(const qrt_l2_normalize_params* p, const void* x,
                                  void* y);
 
-/* ---------------------------------------------------------------------------------
- * movement gather_any: y[i] = table row clamp(indices[i], 0, rows - 1), for count
- * indices. */
+/* -------------------------------------------------------------------- movement
+ *
+ * gather_any: y[i] = table row clamp(indices[i], 0, rows - 1), for count indices. */
 typedef struct {
   int32_t count, rows, depth;
   uint8_t bytes; /* 1, 2 or 4 */
@@ -280,18 +300,21 @@ typedef struct {
 } qrt_fill_params;
 typedef void qrt_fill_fn(const qrt_fill_params* p, void* y);
 
-/* ------------------------------------------------------------------- real numbers at the
- * edge Not kernels of the graph: for callers that hold float32. `zero`, `lo` and `hi` are
- * stored codes. qrt_quantize_f32: clamp(round_half_even(real / scale) + zero, lo, hi);
- * NaN gives zero. qrt_dequantize_f32: scale * (code - zero). bytes is 1 or 2. */
+/* ---------------------------------------------------- real numbers at the edge
+ *
+ * Not kernels of the graph: for callers that hold float32. `zero`, `lo` and `hi` are
+ * stored codes; bytes is 1 or 2.
+ *
+ * - qrt_quantize_f32: clamp(round_half_even(real / scale) + zero, lo, hi); NaN gives zero
+ * - qrt_dequantize_f32: scale * (code - zero) */
 void qrt_quantize_f32(const float* real, int32_t count, float scale, int32_t zero,
                       int32_t lo, int32_t hi, int bytes, void* codes);
 void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t zero,
                         int bytes, float* real);
 
-/* ------------------------------------------------------------------------------ the
- * variants Which instruction sets the compiler may use. QRT_FORCE_PORTABLE leaves only
- * plain C. */
+/* ---------------------------------------------------------------- the variants
+ *
+ * Which instruction sets the compiler may use. QRT_FORCE_PORTABLE leaves only plain C. */
 #define QRT_HAS_c 1
 #if !defined(QRT_FORCE_PORTABLE) && defined(__AVX2__)
 #define QRT_HAS_avx2 1
