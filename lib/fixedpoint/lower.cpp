@@ -34,6 +34,9 @@ void lower_node(Lowering&, const Node&, const T&) {
 
 /// True for operators that work on images and so want N,H,W,C.
 bool is_image_operator(const Op& op) {
+  if (const auto* reduce = std::get_if<op::Reduce>(&op)) {
+    return reduce->axes == Ints{2, 3};  // a global pool
+  }
   return std::holds_alternative<op::Conv2d>(op) ||
          std::holds_alternative<op::ConvTranspose2d>(op) ||
          std::holds_alternative<op::MaxPool2d>(op) ||

@@ -167,16 +167,21 @@ ValueId Lowering::move(ValueId root, const Form& from, const Layout& to) {
   return id;
 }
 
+Tensor Lowering::constant_codes(ValueId id, const Layout& layout,
+                                const Affine* encoding) const {
+  const Value& value = source_.value(id);
+  if (is_integer(value.dtype)) return permuted(as_i32(*value.constant), layout);
+  return permuted(
+      encode_tensor(real_constant(id), encoding ? *encoding : this->encoding(id)),
+      layout);
+}
+
 ValueId Lowering::constant_form(ValueId id, const Layout& layout,
                                 const Affine* encoding) {
   const Value& value = source_.value(id);
-  if (is_integer(value.dtype)) {
-    return constant(value.name, permuted(as_i32(*value.constant), layout));
-  }
-  const Affine& own = this->encoding(id);
-  const Affine& wanted = encoding ? *encoding : own;
-  const Tensor codes = encode_tensor(real_constant(id), wanted);
-  return constant(value.name, permuted(codes, layout), wanted);
+  std::optional<Encoding> kept;
+  if (!is_integer(value.dtype)) kept = encoding ? *encoding : this->encoding(id);
+  return constant(value.name, constant_codes(id, layout, encoding), std::move(kept));
 }
 
 ValueId Lowering::get_as(ValueId id, const Layout& layout, ValueId like) {
@@ -198,15 +203,15 @@ ValueId Lowering::get_as(ValueId id, const Layout& layout, ValueId like) {
 
 ValueId Lowering::get_expanded(ValueId id, const Layout& layout) {
   const Layout own = without_leading_axes(layout, rank(id));
-  const ValueId plain = get(id, own);
-  if (layout.size() == rank(id)) return plain;
+  if (layout.size() == rank(id)) return get(id, own);
   Shape logical(layout.size() - rank(id), 1);
   logical.insert(logical.end(), shape(id).begin(), shape(id).end());
   const Shape wanted = physical_shape(logical, layout);
-  if (graph_.is_constant(plain)) {
-    const Value& value = graph_.value(plain);
-    return constant(value.name, value.constant->reshaped(wanted), value.encoding);
+  if (is_constant(id)) {
+    return constant(source_.value(id).name,
+                    constant_codes(id, own, nullptr).reshaped(wanted), encoding(id));
   }
+  const ValueId plain = get(id, own);
   const std::optional<Encoding> encoding = graph_.value(plain).encoding;
   const ValueId out =
       graph_.add(op::Reshape{wanted}, {plain}, helper_name(id, "expanded"));

@@ -112,6 +112,7 @@ class Lowering {
 
   const Lowered& lowered(ValueId id) const;
   ValueId get_root(ValueId root, const Layout& layout);
+  Tensor constant_codes(ValueId id, const Layout& layout, const Affine* encoding) const;
   ValueId constant_form(ValueId id, const Layout& layout, const Affine* encoding);
   ValueId move(ValueId root, const Form& from, const Layout& to);
   std::string helper_name(ValueId of, std::string_view suffix) const;
