@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Artifact: what an export will write, as paths and bytes. Emitting never touches the disk, so
-// tests compare strings and one function does all writing. Namespace qopt::emit, because
-// `export` is a keyword.
+// Artifact: what an export will write, as paths and bytes. Emitting never touches the
+// disk, so tests compare strings and one function does all writing. Namespace qopt::emit,
+// because `export` is a keyword.
 #pragma once
 
 #include <filesystem>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The weight blob (model.qpk): magic, version, section table with CRC-32, 64-byte aligned
-// sections. This file writes it and reads it back on the host; runtime/include/qrt/blob.h is
-// the device's reader of the same layout. docs/blob.md draws it.
+// sections. This file writes it and reads it back on the host; runtime/include/qrt/blob.h
+// is the device's reader of the same layout. docs/blob.md draws it.
 #pragma once
 
 #include <cstdint>
@@ -17,26 +17,34 @@
 namespace qopt::emit {
 
 /// Dense bit packing, little-endian bit order: element i of a row occupies bits
-/// [i*bits, (i+1)*bits) of that row, two's complement; each row of `row_length` elements starts
-/// on a byte. 8 and 16 bits are the plain bytes.
+/// [i*bits, (i+1)*bits) of that row, two's complement; each row of `row_length` elements
+/// starts on a byte. 8 and 16 bits are the plain bytes.
 std::string pack_rows(const Tensor& codes, std::int64_t row_length, int bits);
 Tensor unpack_rows(std::string_view bytes, DType dtype, const Shape& shape,
                    std::int64_t row_length, int bits);
 
 struct Section {
-  std::string name;        // the constant's name
-  DType dtype = DType::I8; // of the unpacked tensor
+  std::string name;         // the constant's name
+  DType dtype = DType::I8;  // of the unpacked tensor
   Shape shape;
-  int bits = 8;            // stored bits an element; dtype width * 8 when not packed
+  int bits = 8;                 // stored bits an element; dtype width * 8 when not packed
+  std::int64_t row_length = 1;  // elements of a packed row
   std::uint64_t offset = 0, size_bytes = 0;
+  std::uint32_t crc = 0;  // CRC-32 of the section's bytes
 };
 
 struct Blob {
   std::string bytes;
   std::vector<Section> sections;  // in file order
+  std::uint32_t header_crc = 0;   // covers every section's CRC: identifies the whole blob
 };
 
-/// Packs every constant of an Integer graph (weights at their `weight_bits`), in graph order.
+/// What write_blob will store of each constant, without offsets and CRCs: weights of
+/// convolutions at their `weight_bits` (or more where a code needs it), the rest plain.
+std::vector<Section> plan_sections(const Graph& integer_graph);
+
+/// Packs every constant of an Integer graph (weights at their `weight_bits`), in graph
+/// order.
 Blob write_blob(const Graph& integer_graph);
 
 /// Parses and checks untrusted bytes: every bound, overlap, count and CRC before any use.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The C backend: an Integer graph becomes a self-contained C99 folder (model.h, model.c, the
-// runtime files it uses, CMakeLists.txt, selftest.c, bench.c). Prints, decides no numbers.
+// The C backend: an Integer graph becomes a self-contained C99 folder (model.h, model.c,
+// the runtime files it uses, CMakeLists.txt, selftest.c, bench.c). Prints, decides no
+// numbers.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ struct ArenaPlan {
     ValueId value;
     std::uint64_t offset = 0, size_bytes = 0;
   };
-  std::vector<Slot> slots;       // one for each value that needs memory, in execution order
+  std::vector<Slot> slots;  // one for each value that needs memory, in execution order
   std::uint64_t scratch_bytes = 0;  // kernels' scratch, at the arena's end
   std::uint64_t arena_bytes = 0;    // total, a multiple of 64
   std::uint64_t lower_bound = 0;    // largest sum of simultaneously live values + scratch

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Verification: build an exported folder for a target, run its golden vectors, compare every
-// layer's integers. Runs compilers and emulators (no shell); never compares with a tolerance.
+// Verification: build an exported folder for a target, run its golden vectors, compare
+// every layer's integers. Runs compilers and emulators (no shell); never compares with a
+// tolerance.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,12 @@ namespace qopt::emit {
 
 /// One row of the target table: how to compile for it and how to run the result.
 struct Target {
-  std::string name;                    // "host", "portable", "x86-avx2", "aarch64",
-                                       // "aarch64-dotprod", "armv7-neon"
-  std::string compiler;                // searched on PATH
+  std::string name;      // "host", "portable", "x86-avx2", "aarch64",
+                         // "aarch64-dotprod", "armv7-neon"
+  std::string compiler;  // searched on PATH
   std::vector<std::string> flags;
-  std::vector<std::string> runner;     // empty: native; else e.g. {"qemu-aarch64", "-L", ...}
+  std::vector<std::string>
+      runner;  // empty: native; else e.g. {"qemu-aarch64", "-L", ...}
 };
 /// All known targets; `host` first.
 const std::vector<Target>& verify_targets();
@@ -37,8 +39,8 @@ struct VerifyResult {
   std::string target;
   VerifyStatus status = VerifyStatus::NotTested;
   std::int64_t vectors = 0;
-  std::string detail;                 // compiler and version, or why it was not tested
-  std::optional<Mismatch> mismatch;   // the first difference in execution order
+  std::string detail;                // compiler and version, or why it was not tested
+  std::optional<Mismatch> mismatch;  // the first difference in execution order
 };
 
 /// Verifies `folder` on the named targets (empty: all). Before that: the files must match
@@ -46,6 +48,7 @@ struct VerifyResult {
 /// model.qir and model.qpk; a stale or edited file is a Failed result on target "golden".
 /// Throws Error(Data) when the folder is no export.
 std::vector<VerifyResult> verify_folder(const std::filesystem::path& folder,
-                                        const std::vector<std::string>& targets, int threads);
+                                        const std::vector<std::string>& targets,
+                                        int threads);
 
 }  // namespace qopt::emit

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// bench.c and CMakeLists.txt of an export: fixed texts with a few holes.
+#include "lib/core/error.h"
+#include "lib/export/c_files.h"
+#include "lib/export/c_template.h"
+
+namespace qopt::emit {
+namespace {
+
+constexpr std::string_view kBench = R"C(/* SPDX-License-Identifier: MIT */
+/* bench FOLDER N: N inferences of the first golden vector; prints the processor time of one.
+ * Under an emulator the number says nothing about the processor emulated. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "model.h"
+
+static const size_t input_bytes[] = {@INPUT_BYTES@};
+static const size_t output_bytes[] = {@OUTPUT_BYTES@};
+
+@ADAPTER@
+static void* allocate(size_t bytes) {
+  unsigned char* p = (unsigned char*)calloc(bytes + 64, 1);
+  if (p == NULL) {
+    fprintf(stderr, "bench: no memory\n");
+    exit(2);
+  }
+  return p + (64u - (size_t)((uintptr_t)p & 63u)) % 64u;
+}
+
+static unsigned char* read_file(const char* folder, const char* name, size_t* size) {
+  char* path = (char*)allocate(strlen(folder) + strlen(name) + 2);
+  unsigned char* bytes;
+  FILE* file;
+  long length = -1;
+  sprintf(path, "%s/%s", folder, name);
+  file = fopen(path, "rb");
+  if (file != NULL && fseek(file, 0, SEEK_END) == 0) length = ftell(file);
+  if (length < 0 || fseek(file, 0, SEEK_SET) != 0) {
+    fprintf(stderr, "bench: cannot read %s\n", path);
+    exit(2);
+  }
+  *size = (size_t)length;
+  bytes = (unsigned char*)allocate(*size);
+  if (fread(bytes, 1, *size, file) != *size) {
+    fprintf(stderr, "bench: cannot read %s\n", path);
+    exit(2);
+  }
+  fclose(file);
+  return bytes;
+}
+
+int main(int argc, char** argv) {
+  const char* folder = argc > 1 ? argv[1] : ".";
+  const long count = argc > 2 ? atol(argv[2]) : 10;
+  size_t size, offset;
+  unsigned char *blob, *vectors, *arena;
+  unsigned char* in[@NAME@_INPUTS + 1];
+  unsigned char* out[@NAME@_OUTPUTS + 1];
+  unsigned checksum = 0;
+  @name@_model model;
+  clock_t start;
+  double seconds;
+  long n;
+  int i;
+  if (count < 1) {
+    fprintf(stderr, "usage: bench FOLDER N\n");
+    return 2;
+  }
+  blob = read_file(folder, "model.qpk", &size);
+  if (@name@_init(&model, blob, size) != 0) {
+    fprintf(stderr, "bench: model.qpk is not this model's\n");
+    return 1;
+  }
+  vectors = read_file(folder, "golden/vectors.bin", &size);
+  offset = size < 12 ? 0 : 24 + 32 * ((size_t)vectors[8] | (size_t)vectors[9] << 8);
+  for (i = 0; i < @NAME@_INPUTS; ++i) {
+    in[i] = (unsigned char*)allocate(input_bytes[i]);
+    if (offset <= size && input_bytes[i] <= size - offset) {
+      memcpy(in[i], vectors + offset, input_bytes[i]);
+    }
+    offset += input_bytes[i];
+  }
+  for (i = 0; i < @NAME@_OUTPUTS; ++i) out[i] = (unsigned char*)allocate(output_bytes[i]);
+  arena = (unsigned char*)allocate(@NAME@_ARENA_BYTES);
+  run_model(&model, arena, in, out); /* warm caches */
+  start = clock();
+  for (n = 0; n < count; ++n) run_model(&model, arena, in, out);
+  seconds = (double)(clock() - start) / (double)CLOCKS_PER_SEC;
+  for (i = 0; i < @NAME@_OUTPUTS; ++i) {
+    for (offset = 0; offset < output_bytes[i]; ++offset) {
+      checksum = checksum * 31u + out[i][offset];
+    }
+  }
+  printf("%ld inferences, %.1f us each, checksum %08x\n", count, 1e6 * seconds / (double)count,
+         checksum);
+  return 0;
+}
+)C";
+
+constexpr std::string_view kBuild = R"(# SPDX-License-Identifier: MIT
+# Builds the exported model alone. Kernels follow the compiler's target flags, for example
+#   cmake -S . -B build -DCMAKE_C_FLAGS=-mavx2
+#   cmake -S . -B build -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc \
+#         -DCMAKE_C_FLAGS=-march=armv8.2-a+dotprod
+cmake_minimum_required(VERSION 3.10)
+project(@name@ C)
+set(CMAKE_C_STANDARD 99)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+add_library(@name@_kernels OBJECT
+@KERNELS@)
+add_library(@name@ STATIC src/model.c $<TARGET_OBJECTS:@name@_kernels>)
+add_executable(@name@_selftest selftest.c $<TARGET_OBJECTS:@name@_kernels>)
+add_executable(@name@_bench bench.c)
+target_link_libraries(@name@_bench PRIVATE @name@)
+target_include_directories(@name@_selftest PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+foreach(target @name@_kernels @name@ @name@_selftest @name@_bench)
+  target_include_directories(${target} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/include)
+  if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Werror -Wconversion -pedantic)
+  endif()
+endforeach()
+
+enable_testing()
+add_test(NAME selftest COMMAND @name@_selftest ${CMAKE_CURRENT_SOURCE_DIR})
+)";
+
+std::string byte_list(const std::vector<PortCode>& ports) {
+  std::string text;
+  for (const PortCode& port : ports) {
+    text += (text.empty() ? "" : ", ") + fmt::format("{}", port.bytes);
+  }
+  return text.empty() ? "0" : text;
+}
+
+}  // namespace
+
+std::string fill_template(std::string_view text,
+                          const std::map<std::string, std::string, std::less<>>& holes) {
+  std::string out;
+  while (true) {
+    const std::size_t open = text.find('@');
+    out += text.substr(0, open);
+    if (open == std::string_view::npos) return out;
+    const std::size_t close = text.find('@', open + 1);
+    QOPT_CHECK(close != std::string_view::npos, "unclosed hole in a template");
+    const auto hole = holes.find(text.substr(open + 1, close - open - 1));
+    QOPT_CHECK(hole != holes.end(), "unknown hole '{}'",
+               text.substr(open + 1, close - open - 1));
+    out += hole->second;
+    text.remove_prefix(close + 1);
+  }
+}
+
+std::string bench_source(const CodeContext& context) {
+  CWriter adapter;
+  write_adapter(adapter, context);
+  return fill_template(kBench, {{"name", context.names.prefix},
+                                {"NAME", context.names.macro_prefix},
+                                {"INPUT_BYTES", byte_list(context.names.inputs)},
+                                {"OUTPUT_BYTES", byte_list(context.names.outputs)},
+                                {"ADAPTER", adapter.text()}});
+}
+
+std::string build_file(const CodeContext& context,
+                       const std::vector<std::string>& kernel_files) {
+  std::string list;
+  for (const std::string& path : kernel_files)
+    list += (list.empty() ? "  " : "\n  ") + path;
+  return fill_template(kBuild, {{"name", context.names.prefix}, {"KERNELS", list}});
+}
+
+}  // namespace qopt::emit

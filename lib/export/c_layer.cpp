@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: MIT
+// One function for each operator of the Integer level; std::visit lists them all, so that
+// a new operator is a compile error here.
+#include "lib/export/c_layer.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "lib/core/error.h"
+#include "lib/core/names.h"
+#include "lib/export/strides.h"
+#include "runtime/include/qrt/qrt.h"
+
+namespace qopt::emit {
+namespace {
+
+using Field = CWriter::Field;
+using Fields = std::vector<Field>;
+
+int bytes_of(DType dtype) { return static_cast<int>(dtype_size(dtype)); }
+
+std::int64_t product(const Shape& shape, std::size_t begin, std::size_t end) {
+  return num_elements({shape.begin() + static_cast<std::ptrdiff_t>(begin),
+                       shape.begin() + static_cast<std::ptrdiff_t>(end)});
+}
+
+std::string braces(const std::vector<std::int64_t>& values) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < values.size(); ++i)
+    text += (i ? ", " : "") + c_integer(values[i]);
+  return text + "}";
+}
+
+/// Collects the code of one node.
+class LayerEmitter {
+ public:
+  LayerEmitter(const Graph& graph, const Node& node, const StoragePlan& storage,
+               const SectionMap& sections)
+      : graph_(graph), node_(node), storage_(storage), sections_(sections) {}
+
+  LayerCode take() {
+    std::sort(code_.activations.begin(), code_.activations.end());
+    const auto [first, last] = std::ranges::unique(code_.activations);
+    code_.activations.erase(first, last);
+    return std::move(code_);
+  }
+
+  // Nothing to compute at this level.
+  void emit(const op::Input&) {}
+
+  void emit(const op::QConv2d& o) {
+    const Shape &x = in(0).shape, &w = in(1).shape;
+    const bool is_narrow = is_s8(o.acc_bits, in(0), in(1)) && in(2).dtype == DType::I32;
+    const bool is_depthwise = is_narrow && o.groups == x[3] && w[0] == x[3] && w[3] == 1;
+    const qrt_conv2d_params p = conv_params(o);
+    if (is_depthwise) {
+      conv_call("depthwise_s8", p, qrt_depthwise_s8_scratch_size(&p));
+    } else if (is_narrow) {
+      conv_call("conv2d_s8", p, qrt_conv2d_s8_scratch_size(&p));
+    } else {
+      conv_call("conv2d_wide", p, qrt_conv2d_wide_scratch_size(&p));
+    }
+  }
+
+  void emit(const op::QConvTranspose2d& o) {
+    const bool is_narrow = is_s8(o.acc_bits, in(0), in(1)) && in(2).dtype == DType::I32;
+    const qrt_conv2d_params p = conv_params(o);
+    if (is_narrow) {
+      conv_call("conv_transpose2d_s8", p, qrt_conv_transpose2d_s8_scratch_size(&p));
+    } else {
+      conv_call("conv_transpose2d_wide", p, qrt_conv_transpose2d_wide_scratch_size(&p));
+    }
+  }
+
+  void emit(const op::QMatMul& o) {
+    const Shape &a = in(0).shape, &b = in(1).shape, &y = out().shape;
+    const Shape batch(y.begin(), y.end() - 2);
+    Walk walk{batch, {}};
+    for (const Shape* side : {&a, &b}) {
+      const Shape own(side->begin(), side->end() - 2);
+      std::vector<std::int64_t> strides = broadcast_strides(own, batch);
+      const std::int64_t matrix = (*side)[side->size() - 2] * side->back();
+      for (std::int64_t& stride : strides) stride *= matrix;
+      walk.strides.push_back(std::move(strides));
+    }
+    walk = merged(walk);
+    check_rank(walk, 4);
+    qrt_matmul_params p{};
+    p.k = extent(a.back());
+    const bool is_narrow = is_s8(o.acc_bits, in(0), in(1));
+    code_.scratch_bytes =
+        is_narrow ? qrt_matmul_s8_scratch_size(&p) : qrt_matmul_wide_scratch_size(&p);
+    Fields fields{{"batch_rank", number(rank_of(walk))}};
+    if (!walk.dims.empty()) {
+      fields.push_back({"batch_dims", dims(walk.dims)});
+      fields.push_back({"a_batch_stride", dims(walk.strides[0])});
+      fields.push_back({"b_batch_stride", dims(walk.strides[1])});
+    }
+    append(fields, {{"m", number(a[a.size() - 2])},
+                    {"k", number(a.back())},
+                    {"n", number(b.back())},
+                    {"a_zero", number(o.a_zero)},
+                    {"b_zero", number(o.b_zero)},
+                    {"multiplier", number(o.multiplier)},
+                    {"shift", number(o.shift)}});
+    append(fields, finish_fields(o));
+    append(fields, {{"a_bytes", number(bytes_of(in(0).dtype))},
+                    {"b_bytes", number(bytes_of(in(1).dtype))},
+                    {"y_bytes", number(bytes_of(out().dtype))},
+                    {"acc64", number(o.acc_bits > 32 ? 1 : 0)}});
+    call(is_narrow ? "matmul_s8" : "matmul_wide", "qrt_matmul_params", fields,
+         {operand(0), operand(1), "y", "scratch"});
+  }
+
+  void emit(const op::QAdd& o) {
+    Fields fields = binary_walk();
+    append(fields, {{"a_zero", number(o.a_zero)},
+                    {"b_zero", number(o.b_zero)},
+                    {"a_multiplier", number(o.a_multiplier)},
+                    {"b_multiplier", number(o.b_multiplier)},
+                    {"shift", number(o.shift)}});
+    binary("add_any", std::move(fields), finish_fields(o), 0);
+  }
+
+  void emit(const op::QMul& o) {
+    binary("mul_any", product_fields(o), finish_fields(o), o.acc_bits > 32 ? 1 : 0);
+  }
+
+  void emit(const op::QDiv& o) {
+    binary("div_any", product_fields(o), finish_fields(o), 0);
+  }
+
+  void emit(const op::Rescale& o) {
+    Fields fields{{"count", count(out())},
+                  {"x_zero", number(o.x_zero)},
+                  {"multiplier", number(o.multiplier)},
+                  {"shift", number(o.shift)}};
+    append(fields, finish_fields(o));
+    append(fields, xy_bytes());
+    call("rescale_any", "qrt_rescale_params", fields, {operand(0), "y"});
+  }
+
+  void emit(const op::Lut&) {
+    const Shape& table = in(1).shape;
+    Fields fields{{"count", count(out())},
+                  {"channels", number(table.size() == 2 ? table[0] : 1)}};
+    append(fields, xy_bytes());
+    call("lut_any", "qrt_lut_params", fields, {operand(0), operand(1), "y"});
+  }
+
+  void emit(const op::MaxPool2d& o) {
+    Fields fields = image_fields();
+    append(fields, {{"kh", number(o.kernel[0])},
+                    {"kw", number(o.kernel[1])},
+                    {"stride_h", number(o.stride[0])},
+                    {"stride_w", number(o.stride[1])},
+                    {"dilation_h", number(o.dilation[0])},
+                    {"dilation_w", number(o.dilation[1])},
+                    {"pad_top", number(o.pads[0])},
+                    {"pad_left", number(o.pads[1])},
+                    {"bytes", number(bytes_of(out().dtype))}});
+    call("max_pool_any", "qrt_max_pool_params", fields, {operand(0), "y"});
+  }
+
+  void emit(const op::QAvgPool2d& o) {
+    code_.arrays = {{"int32_t", "row_start", o.row_start},
+                    {"int32_t", "row_end", o.row_end},
+                    {"int32_t", "col_start", o.col_start},
+                    {"int32_t", "col_end", o.col_end}};
+    Fields fields = image_fields();
+    for (const ArrayCode& array : code_.arrays)
+      fields.push_back({array.name, array.name});
+    fields.push_back({"x_zero", number(o.x_zero)});
+    append(fields, finish_fields(o));
+    append(fields, xy_bytes());
+    append(fields, {{"which_bytes", number(bytes_of(in(3).dtype))},
+                    {"acc64", number(o.acc_bits > 32 ? 1 : 0)}});
+    call("avg_pool_any", "qrt_avg_pool_params", fields,
+         {operand(0), operand(1), operand(2), operand(3), "y"});
+  }
+
+  void emit(const op::QReduce& o) {
+    const Shape& x = in(0).shape;
+    const std::vector<std::int64_t> strides = dense_strides(x);
+    Walk kept{{}, {{}}}, reduced{{}, {{}}};
+    for (std::size_t axis = 0; axis < x.size(); ++axis) {
+      const bool is_reduced =
+          std::ranges::find(o.axes, static_cast<std::int64_t>(axis)) != o.axes.end();
+      Walk& walk = is_reduced ? reduced : kept;
+      walk.dims.push_back(x[axis]);
+      walk.strides[0].push_back(strides[axis]);
+    }
+    Fields fields;
+    const auto describe = [&](const std::string& which, Walk walk) {
+      walk = merged(walk);
+      check_rank(walk, QRT_MAX_RANK);
+      fields.push_back({which + "_rank", number(rank_of(walk))});
+      if (walk.dims.empty()) return;
+      fields.push_back({which + "_dims", dims(walk.dims)});
+      fields.push_back({which + "_stride", dims(walk.strides[0])});
+    };
+    describe("kept", kept);
+    describe("reduced", reduced);
+    append(fields, {{"x_zero", number(o.x_zero)},
+                    {"multiplier", number(o.multiplier)},
+                    {"shift", number(o.shift)}});
+    append(fields, finish_fields(o));
+    append(fields, xy_bytes());
+    fields.push_back({"acc64", number(o.acc_bits > 32 ? 1 : 0)});
+    call("reduce_any", "qrt_reduce_params", fields, {operand(0), "y"});
+  }
+
+  void emit(const op::QResize&) {
+    Fields fields = image_fields();
+    fields.push_back({"bytes", number(bytes_of(out().dtype))});
+    call("resize_any", "qrt_resize_params", fields,
+         {operand(0), operand(1), operand(2), operand(3), operand(4), "y"});
+  }
+
+  void emit(const op::QSoftmax& o) {
+    Fields fields = axis_fields(o.axis);
+    fields.push_back({"out_bits", number(o.out_bits)});
+    append(fields, finish_fields(o));
+    append(fields, xy_bytes());
+    call("softmax_any", "qrt_softmax_params", fields, {operand(0), operand(1), "y"});
+  }
+
+  void emit(const op::QLayerNorm& o) {
+    const Shape& x = in(0).shape;
+    const std::size_t split = x.size() - static_cast<std::size_t>(o.num_axes);
+    Fields fields{{"outer", number(product(x, 0, split))},
+                  {"depth", number(product(x, split, x.size()))},
+                  {"eps", c_integer(o.eps)},
+                  {"shift", number(o.shift)}};
+    append(fields, finish_fields(o));
+    append(fields, xy_bytes());
+    call("layer_norm_any", "qrt_layer_norm_params", fields,
+         {operand(0), operand(1), operand(2), "y"});
+  }
+
+  void emit(const op::QL2Normalize& o) {
+    Fields fields = axis_fields(o.axis);
+    append(fields, {{"eps", c_integer(o.eps)},
+                    {"x_zero", number(o.x_zero)},
+                    {"multiplier", number(o.multiplier)},
+                    {"shift", number(o.shift)}});
+    append(fields, finish_fields(o));
+    append(fields, xy_bytes());
+    call("l2_normalize_any", "qrt_l2_normalize_params", fields, {operand(0), "y"});
+  }
+
+  void emit(const op::QGather&) {
+    const Shape& table = in(1).shape;
+    call("gather_any", "qrt_gather_params",
+         {{"count", count(in(0))},
+          {"rows", number(table[0])},
+          {"depth", number(table[1])},
+          {"bytes", number(bytes_of(in(1).dtype))}},
+         {operand(0), operand(1), "y"});
+  }
+
+  void emit(const op::Concat& o) {
+    const std::vector<std::int64_t> to = dense_strides(out().shape);
+    std::int64_t start = 0;
+    for (std::size_t i = 0; i < node_.inputs.size(); ++i) {
+      const Shape& part = in(i).shape;
+      copy({part, {dense_strides(part), to}}, i, 0,
+           start * to[static_cast<std::size_t>(o.axis)]);
+      start += part[static_cast<std::size_t>(o.axis)];
+    }
+  }
+
+  void emit(const op::Slice& o) {
+    const auto axis = static_cast<std::size_t>(o.axis);
+    std::vector<std::int64_t> from = dense_strides(in(0).shape);
+    const std::int64_t start = o.start * from[axis];
+    from[axis] *= o.step;
+    copy({out().shape, {from, dense_strides(out().shape)}}, 0, start, 0);
+  }
+
+  void emit(const op::Reshape&) {
+    copy({{num_elements(out().shape)}, {{1}, {1}}}, 0, 0, 0);
+  }
+
+  void emit(const op::Permute& o) {
+    const std::vector<std::int64_t> own = dense_strides(in(0).shape);
+    std::vector<std::int64_t> from;
+    for (const std::int64_t axis : o.perm)
+      from.push_back(own[static_cast<std::size_t>(axis)]);
+    copy({out().shape, {from, dense_strides(out().shape)}}, 0, 0, 0);
+  }
+
+  void emit(const op::Expand&) {
+    copy({out().shape,
+          {broadcast_strides(in(0).shape, out().shape), dense_strides(out().shape)}},
+         0, 0, 0);
+  }
+
+  void emit(const op::Pad& o) {
+    const std::vector<std::int64_t> from = dense_strides(in(0).shape);
+    const std::vector<std::int64_t> to = dense_strides(out().shape);
+    // A negative amount crops.
+    Shape middle = in(0).shape;
+    std::int64_t from_start = 0, to_start = 0;
+    bool has_border = false;
+    for (std::size_t axis = 0; axis < middle.size(); ++axis) {
+      const std::int64_t before = o.before[axis], after = o.after[axis];
+      middle[axis] +=
+          std::min<std::int64_t>(before, 0) + std::min<std::int64_t>(after, 0);
+      from_start += std::max<std::int64_t>(-before, 0) * from[axis];
+      to_start += std::max<std::int64_t>(before, 0) * to[axis];
+      has_border = has_border || before > 0 || after > 0;
+    }
+    if (has_border) {
+      call("fill_any", "qrt_fill_params",
+           {{"count", count(out())},
+            {"value", number(static_cast<std::int64_t>(o.value))},
+            {"bytes", number(bytes_of(out().dtype))}},
+           {"y"});
+    }
+    const bool is_empty =
+        std::ranges::any_of(middle, [](std::int64_t d) { return d <= 0; });
+    if (!is_empty) copy({middle, {from, to}}, 0, from_start, to_start);
+  }
+
+  // Float operators: verify() lets none of them into an Integer graph.
+  void emit(const op::Conv2d&) { refuse(); }
+  void emit(const op::ConvTranspose2d&) { refuse(); }
+  void emit(const op::Linear&) { refuse(); }
+  void emit(const op::MatMul&) { refuse(); }
+  void emit(const op::BatchNorm&) { refuse(); }
+  void emit(const op::Clamp&) { refuse(); }
+  void emit(const op::Unary&) { refuse(); }
+  void emit(const op::PRelu&) { refuse(); }
+  void emit(const op::Binary&) { refuse(); }
+  void emit(const op::AvgPool2d&) { refuse(); }
+  void emit(const op::AdaptiveAvgPool2d&) { refuse(); }
+  void emit(const op::Reduce&) { refuse(); }
+  void emit(const op::Resize&) { refuse(); }
+  void emit(const op::Softmax&) { refuse(); }
+  void emit(const op::LayerNorm&) { refuse(); }
+  void emit(const op::L2Normalize&) { refuse(); }
+  void emit(const op::Embedding&) { refuse(); }
+  void emit(const op::Attention&) { refuse(); }
+  void emit(const op::PixelShuffle&) { refuse(); }
+
+ private:
+  [[noreturn]] void refuse() const {
+    throw InternalError(
+        fmt::format("'{}' ({}) in an integer graph", out().name, op_name(node_.op)));
+  }
+  [[noreturn]] void unsupported(const std::string& what) const {
+    throw Error(ExitCode::ModelUnsupported, printable(out().name), what);
+  }
+
+  const Value& in(std::size_t i) const {
+    QOPT_CHECK(i < node_.inputs.size(), "'{}' has {} inputs", out().name,
+               node_.inputs.size());
+    return graph_.value(node_.inputs[i]);
+  }
+  const Value& out() const { return graph_.value(node_.output); }
+
+  /// A 32-bit parameter of a kernel.
+  std::int32_t extent(std::int64_t value) const {
+    if (value < std::numeric_limits<std::int32_t>::min() ||
+        value > std::numeric_limits<std::int32_t>::max()) {
+      unsupported(
+          fmt::format("needs the number {}, the runtime counts in 32 bits", value));
+    }
+    return static_cast<std::int32_t>(value);
+  }
+  std::string number(std::int64_t value) const { return c_integer(extent(value)); }
+  std::string count(const Value& value) const {
+    return number(num_elements(value.shape));
+  }
+  std::string dims(const std::vector<std::int64_t>& values) const {
+    for (const std::int64_t value : values) extent(value);
+    return braces(values);
+  }
+  static std::int64_t rank_of(const Walk& walk) {
+    return static_cast<std::int64_t>(walk.dims.size());
+  }
+  void check_rank(const Walk& walk, std::size_t limit) const {
+    if (walk.dims.size() <= limit) return;
+    unsupported(fmt::format("needs {} axes that cannot be merged, the runtime has {}",
+                            walk.dims.size(), limit));
+  }
+  static void append(Fields& fields, const Fields& more) {
+    fields.insert(fields.end(), more.begin(), more.end());
+  }
+
+  std::string operand(std::size_t i) {
+    const Place& place = storage_.places[node_.inputs[i].index];
+    if (place.kind == Place::Kind::Constant) {
+      code_.uses_model = true;
+      return fmt::format("m->weights[{}]", sections_.at(place.index).index);
+    }
+    code_.activations.push_back(i);
+    return fmt::format("x{}", i);
+  }
+
+  void call(std::string kernel, std::string type, Fields fields,
+            std::vector<std::string> operands) {
+    code_.calls.push_back(
+        {std::move(kernel), std::move(type), std::move(fields), std::move(operands)});
+  }
+
+  template <class O>
+  Fields finish_fields(const O& o) const {
+    return {{"y_zero", number(o.y_zero)}, {"lo", number(o.lo)}, {"hi", number(o.hi)}};
+  }
+  Fields xy_bytes() const {
+    return {{"x_bytes", number(bytes_of(in(0).dtype))},
+            {"y_bytes", number(bytes_of(out().dtype))}};
+  }
+  Fields image_fields() const {
+    const Shape &x = in(0).shape, &y = out().shape;
+    return {{"n", number(x[0])}, {"h", number(x[1])},  {"w", number(x[2])},
+            {"c", number(x[3])}, {"oh", number(y[1])}, {"ow", number(y[2])}};
+  }
+  Fields axis_fields(std::int64_t axis) const {
+    const Shape& x = in(0).shape;
+    const auto at = static_cast<std::size_t>(axis);
+    return {{"outer", number(product(x, 0, at))},
+            {"axis", number(x[at])},
+            {"inner", number(product(x, at + 1, x.size()))}};
+  }
+
+  static bool is_s8(std::int64_t acc_bits, const Value& a, const Value& b) {
+    return acc_bits <= 32 && a.dtype == DType::I8 && b.dtype == DType::I8;
+  }
+
+  template <class Conv>
+  qrt_conv2d_params conv_params(const Conv& o) {
+    const Shape &x = in(0).shape, &w = in(1).shape, &y = out().shape;
+    qrt_conv2d_params p{};
+    p.n = extent(x[0]), p.h = extent(x[1]), p.w = extent(x[2]), p.c = extent(x[3]);
+    p.oh = extent(y[1]), p.ow = extent(y[2]), p.o = extent(y[3]);
+    p.kh = extent(w[1]), p.kw = extent(w[2]);
+    p.stride_h = extent(o.stride[0]), p.stride_w = extent(o.stride[1]);
+    p.dilation_h = extent(o.dilation[0]), p.dilation_w = extent(o.dilation[1]);
+    p.pad_top = extent(o.pads[0]), p.pad_left = extent(o.pads[1]);
+    p.groups = extent(o.groups);
+    p.x_zero = extent(o.x_zero), p.y_zero = extent(o.y_zero);
+    p.lo = extent(o.lo), p.hi = extent(o.hi);
+    p.x_bytes = static_cast<std::uint8_t>(bytes_of(in(0).dtype));
+    p.y_bytes = static_cast<std::uint8_t>(bytes_of(out().dtype));
+    p.bias_bytes = static_cast<std::uint8_t>(bytes_of(in(2).dtype));
+    p.acc64 = o.acc_bits > 32 ? 1 : 0;
+    const Value& weights = in(1);
+    QOPT_CHECK(weights.constant.has_value(), "weights of '{}' are not constant",
+               out().name);
+    p.weight_bits = static_cast<std::uint8_t>(sections_.at(node_.inputs[1].index).bits);
+    p.narrow_weights = 0;
+    if (weights.dtype == DType::I8) {
+      const auto codes = weights.constant->template values<std::int8_t>();
+      p.narrow_weights =
+          std::ranges::find(codes, std::int8_t{-128}) == codes.end() ? 1 : 0;
+    }
+    return p;
+  }
+
+  void conv_call(std::string kernel, const qrt_conv2d_params& p,
+                 std::size_t scratch_bytes) {
+    code_.scratch_bytes = scratch_bytes;
+    Fields fields;
+    const auto field = [&](const char* name, std::int64_t value) {
+      fields.push_back({name, c_integer(value)});
+    };
+    field("n", p.n), field("h", p.h), field("w", p.w), field("c", p.c);
+    field("oh", p.oh), field("ow", p.ow), field("o", p.o), field("kh", p.kh),
+        field("kw", p.kw);
+    field("stride_h", p.stride_h), field("stride_w", p.stride_w);
+    field("dilation_h", p.dilation_h), field("dilation_w", p.dilation_w);
+    field("pad_top", p.pad_top), field("pad_left", p.pad_left), field("groups", p.groups);
+    field("x_zero", p.x_zero), field("y_zero", p.y_zero), field("lo", p.lo),
+        field("hi", p.hi);
+    field("x_bytes", p.x_bytes), field("y_bytes", p.y_bytes);
+    field("weight_bits", p.weight_bits), field("bias_bytes", p.bias_bytes);
+    field("acc64", p.acc64), field("narrow_weights", p.narrow_weights);
+    std::vector<std::string> operands;
+    for (std::size_t i = 0; i < 5; ++i) operands.push_back(operand(i));
+    operands.push_back(node_.inputs.size() > 5 ? operand(5) : "NULL");
+    operands.push_back("y");
+    operands.push_back("scratch");
+    call(std::move(kernel), "qrt_conv2d_params", std::move(fields), std::move(operands));
+  }
+
+  /// Walk of (a, b) over the result; a rank of 0 is one element.
+  Fields binary_walk() const {
+    const Shape& y = out().shape;
+    const Walk walk = merged({y,
+                              {broadcast_strides(in(0).shape, y),
+                               broadcast_strides(in(1).shape, y), dense_strides(y)}});
+    check_rank(walk, QRT_MAX_RANK);
+    if (walk.dims.empty()) return {{"rank", "0"}};
+    return {{"rank", number(rank_of(walk))},
+            {"dims", dims(walk.dims)},
+            {"a_stride", dims(walk.strides[0])},
+            {"b_stride", dims(walk.strides[1])}};
+  }
+  template <class O>
+  Fields product_fields(const O& o) const {
+    Fields fields = binary_walk();
+    append(fields, {{"a_zero", number(o.a_zero)},
+                    {"b_zero", number(o.b_zero)},
+                    {"multiplier", number(o.multiplier)},
+                    {"shift", number(o.shift)}});
+    return fields;
+  }
+  void binary(std::string kernel, Fields fields, const Fields& finish, int acc64) {
+    append(fields, finish);
+    append(fields, {{"a_bytes", number(bytes_of(in(0).dtype))},
+                    {"b_bytes", number(bytes_of(in(1).dtype))},
+                    {"y_bytes", number(bytes_of(out().dtype))},
+                    {"acc64", number(acc64)}});
+    call(std::move(kernel), "qrt_binary_params", std::move(fields),
+         {operand(0), operand(1), "y"});
+  }
+
+  /// Copies the walk (strides[0] in input `i`, strides[1] in y) between element offsets.
+  void copy(Walk walk, std::size_t i, std::int64_t from_start, std::int64_t to_start) {
+    if (std::ranges::find(walk.dims, 0) != walk.dims.end()) return;
+    walk = merged(walk);
+    if (walk.dims.empty()) walk = {{1}, {{1}, {1}}};
+    check_rank(walk, QRT_MAX_RANK);
+    const std::int64_t width = bytes_of(out().dtype);
+    std::string from = operand(i), to = "y";
+    if (from_start != 0) {
+      from = fmt::format("(const char*){} + {}", from, number(from_start * width));
+    }
+    if (to_start != 0) to = fmt::format("(char*)y + {}", number(to_start * width));
+    call("copy_any", "qrt_copy_params",
+         {{"rank", number(rank_of(walk))},
+          {"dims", dims(walk.dims)},
+          {"src_stride", dims(walk.strides[0])},
+          {"dst_stride", dims(walk.strides[1])},
+          {"bytes", number(width)}},
+         {from, to});
+  }
+
+  const Graph& graph_;
+  const Node& node_;
+  const StoragePlan& storage_;
+  const SectionMap& sections_;
+  LayerCode code_;
+};
+
+}  // namespace
+
+SectionMap map_sections(const Graph& graph, const std::vector<Section>& sections) {
+  SectionMap map;
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < graph.values().size(); ++i) {
+    const Value& value = graph.values()[i];
+    if (!value.constant) continue;
+    QOPT_CHECK(next < sections.size() && sections[next].name == value.name,
+               "the blob is not this graph's");
+    map[static_cast<std::uint32_t>(i)] = {next, sections[next].bits};
+    ++next;
+  }
+  QOPT_CHECK(next == sections.size(), "the blob is not this graph's");
+  return map;
+}
+
+LayerCode layer_code(const Graph& graph, const Node& node, const StoragePlan& storage,
+                     const SectionMap& sections) {
+  if (is_alias(graph, node)) return {};
+  LayerEmitter emitter(graph, node, storage, sections);
+  std::visit([&](const auto& o) { emitter.emit(o); }, node.op);
+  return emitter.take();
+}
+
+ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
+  QOPT_CHECK(graph.level() == Level::Integer, "C code of a graph at level {}",
+             level_name(graph.level()));
+  ModelCode code{plan_storage(graph), map_sections(graph, sections), {}, 0, 0};
+  for (const Node& node : graph.nodes()) {
+    code.layers.push_back(layer_code(graph, node, code.storage, code.sections));
+    code.scratch_bytes = std::max(code.scratch_bytes, code.layers.back().scratch_bytes);
+  }
+  code.scratch_bytes = (code.scratch_bytes + 63) / 64 * 64;
+  code.arena_bytes = std::max<std::uint64_t>(code.storage.bytes + code.scratch_bytes, 64);
+  return code;
+}
+
+ArenaPlan plan_arena(const Graph& graph) {
+  const ModelCode code = model_code(graph, plan_sections(graph));
+  return {code.storage.slots, code.scratch_bytes, code.arena_bytes,
+          code.storage.lower_bound + code.scratch_bytes};
+}
+
+}  // namespace qopt::emit

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The targets as rows.
+#include "lib/export/verify.h"
+
+namespace qopt::emit {
+
+const std::vector<Target>& verify_targets() {
+  // Cross targets link statically, so that the emulator needs no library path.
+  static const std::vector<Target> kTargets = {
+      {"host", "cc", {}, {}},
+      {"host-clang", "clang", {}, {}},
+      {"portable", "cc", {"-DQRT_FORCE_PORTABLE"}, {}},
+      {"x86-avx2", "cc", {"-mavx2"}, {}},
+      {"aarch64",
+       "aarch64-linux-gnu-gcc",
+       {"-static"},
+       {"qemu-aarch64", "-cpu", "cortex-a72"}},
+      {"aarch64-dotprod",
+       "aarch64-linux-gnu-gcc",
+       {"-static", "-march=armv8.2-a+dotprod"},
+       {"qemu-aarch64", "-cpu", "max"}},
+      {"armv7-neon",
+       "arm-linux-gnueabihf-gcc",
+       {"-static", "-march=armv7-a", "-mfpu=neon", "-mfloat-abi=hard"},
+       {"qemu-arm", "-cpu", "cortex-a15"}},
+  };
+  return kTargets;
+}
+
+std::string_view status_name(VerifyStatus status) {
+  switch (status) {
+    case VerifyStatus::Passed: return "passed";
+    case VerifyStatus::Failed: return "failed";
+    case VerifyStatus::NotTested: return "not_tested";
+  }
+  return "not_tested";
+}
+
+}  // namespace qopt::emit
