@@ -64,7 +64,7 @@ struct AttributeTexts {
   }
 };
 
-/// "; pads=[1,1,1,1], groups=8": attributes that differ from their default.
+/// "pads=[1,1,1,1], groups=8": attributes that differ from their default.
 std::string attributes_text(const Op& op) {
   AttributeTexts actual, defaults;
   std::visit(
@@ -77,7 +77,7 @@ std::string attributes_text(const Op& op) {
   std::string out;
   for (std::size_t i = 0; i < actual.rows.size(); ++i) {
     if (actual.rows[i] == defaults.rows[i]) continue;
-    out += fmt::format("{}{}={}", out.empty() ? "; " : ", ", actual.rows[i].first,
+    out += fmt::format("{}{}={}", out.empty() ? "" : ", ", actual.rows[i].first,
                        actual.rows[i].second);
   }
   return out;
@@ -124,9 +124,11 @@ std::string print(const Graph& graph) {
     const Value& result = graph.value(node.output);
     std::vector<std::string> inputs;
     for (ValueId id : node.inputs) inputs.push_back(reference(graph.value(id)));
-    out += fmt::format("  {}{} = {}({}{})", name_text(result.name),
+    const std::string attributes = attributes_text(node.op);
+    const bool both = !inputs.empty() && !attributes.empty();
+    out += fmt::format("  {}{} = {}({}{}{})", name_text(result.name),
                        type_and_encoding(result), op_name(node.op),
-                       fmt::join(inputs, ", "), attributes_text(node.op));
+                       fmt::join(inputs, ", "), both ? "; " : "", attributes);
     if (!node.source.empty()) out += " @ " + quoted(node.source);
     out += '\n';
   }

@@ -267,8 +267,10 @@ class Parser {
     cursor_.expect("=");
     Op op = operator_name();
     cursor_.expect("(");
-    std::vector<ValueId> inputs = operands();
-    if (cursor_.accept(";")) attributes(op);
+    // An operator without operands needs no semicolon before its attributes.
+    const bool takes_operands = op_arity(op).max > 0;
+    std::vector<ValueId> inputs = takes_operands ? operands() : std::vector<ValueId>{};
+    if (takes_operands ? cursor_.accept(";") : !cursor_.is_next(")")) attributes(op);
     cursor_.expect(")");
     require_arity(op, inputs.size());
     if (!typed) infer_type(op, inputs, result);

@@ -270,6 +270,8 @@ bool fold_pad_at(Graph& graph, std::size_t i) {
   padded.pads[1] += pad.before[3];
   padded.pads[2] += pad.after[2];
   padded.pads[3] += pad.after[3];
+  // Beyond any real network: leave it to be refused where it is.
+  if (std::ranges::any_of(padded.pads, [](auto p) { return p > 1 << 20; })) return false;
   std::vector<ValueId> inputs = node.inputs;
   inputs[0] = pad_node->inputs[0];
   edit::become(graph, i, padded, std::move(inputs));

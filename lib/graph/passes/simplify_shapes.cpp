@@ -6,6 +6,7 @@
 
 #include "lib/graph/passes/edit.h"
 #include "lib/graph/passes/passes.h"
+#include "lib/graph/shape.h"
 
 namespace qopt {
 namespace {
@@ -109,6 +110,24 @@ bool simplify_pool(Graph& graph, std::size_t i) {
   return false;
 }
 
+/// Arithmetic broadcasts by itself: an Expand before it goes where the result stays the
+/// same.
+bool drop_expand(Graph& graph, std::size_t i) {
+  const Node& node = graph.nodes()[i];
+  if (!std::holds_alternative<op::Binary>(node.op)) return false;
+  for (std::size_t side = 0; side < 2; ++side) {
+    const Node* expand = edit::maker<op::Expand>(graph, node.inputs[side]);
+    if (expand == nullptr) continue;
+    const ValueId small = expand->inputs[0];
+    const Shape& other = graph.value(node.inputs[1 - side]).shape;
+    if (broadcast(graph.value(small).shape, other) != graph.value(node.output).shape)
+      continue;
+    graph.mutable_nodes()[i].inputs[side] = small;
+    return true;
+  }
+  return false;
+}
+
 bool simplify_at(Graph& graph, std::size_t i) {
   const Node& node = graph.nodes()[i];
   if (node.inputs.empty()) return false;
@@ -118,7 +137,8 @@ bool simplify_at(Graph& graph, std::size_t i) {
     edit::bypass(graph, i, x);
     return true;
   }
-  return merge_with_producer(graph, i) || simplify_pool(graph, i);
+  return merge_with_producer(graph, i) || simplify_pool(graph, i) ||
+         drop_expand(graph, i);
 }
 
 }  // namespace
