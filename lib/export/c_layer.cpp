@@ -297,30 +297,16 @@ class LayerEmitter {
   }
 
   void emit(const op::Pad& o) {
-    const std::vector<std::int64_t> from = dense_strides(in(0).shape);
     const std::vector<std::int64_t> to = dense_strides(out().shape);
-    // A negative amount crops.
-    Shape middle = in(0).shape;
-    std::int64_t from_start = 0, to_start = 0;
-    bool has_border = false;
-    for (std::size_t axis = 0; axis < middle.size(); ++axis) {
-      const std::int64_t before = o.before[axis], after = o.after[axis];
-      middle[axis] +=
-          std::min<std::int64_t>(before, 0) + std::min<std::int64_t>(after, 0);
-      from_start += std::max<std::int64_t>(-before, 0) * from[axis];
-      to_start += std::max<std::int64_t>(before, 0) * to[axis];
-      has_border = has_border || before > 0 || after > 0;
-    }
-    if (has_border) {
-      call("fill_any", "qrt_fill_params",
-           {{"count", count(out())},
-            {"value", number(static_cast<std::int64_t>(o.value))},
-            {"bytes", number(bytes_of(out().dtype))}},
-           {"y"});
-    }
-    const bool is_empty =
-        std::ranges::any_of(middle, [](std::int64_t d) { return d <= 0; });
-    if (!is_empty) copy({middle, {from, to}}, 0, from_start, to_start);
+    std::int64_t start = 0;
+    for (std::size_t axis = 0; axis < to.size(); ++axis)
+      start += o.before[axis] * to[axis];
+    call("fill_any", "qrt_fill_params",
+         {{"count", count(out())},
+          {"value", number(static_cast<std::int64_t>(o.value))},
+          {"bytes", number(bytes_of(out().dtype))}},
+         {"y"});
+    copy({in(0).shape, {dense_strides(in(0).shape), to}}, 0, 0, start);
   }
 
   // Float operators: verify() lets none of them into an Integer graph.
