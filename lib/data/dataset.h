@@ -23,12 +23,12 @@ struct Sample {
 /// Declared preprocessing, applied in this order and written into the artefact:
 /// resize (shorter side, or exact), centre crop, x * scale, then (x - mean[c]) / std[c].
 struct Preprocess {
-  std::optional<std::int64_t> resize_shorter;         // bilinear, antialiased, pixels
-  std::optional<std::array<std::int64_t, 2>> resize;  // exact height, width
-  std::optional<std::array<std::int64_t, 2>> crop;    // centre crop height, width
-  double scale = 1.0;                                 // e.g. 1/255
-  std::vector<double> mean, stddev;      // one entry, or one for each channel
-  std::optional<std::int64_t> channels;  // 1 or 3: force grey or colour
+  std::optional<std::int64_t> resize_shorter{};         // bilinear, antialiased, pixels
+  std::optional<std::array<std::int64_t, 2>> resize{};  // exact height, width
+  std::optional<std::array<std::int64_t, 2>> crop{};    // centre crop height, width
+  double scale = 1.0;                                   // e.g. 1/255
+  std::vector<double> mean{}, stddev{};    // one entry, or one for each channel
+  std::optional<std::int64_t> channels{};  // 1 or 3: force grey or colour
   bool operator==(const Preprocess&) const = default;
 };
 
@@ -47,15 +47,15 @@ class Dataset {
 
 /// How a source is declared in the config (`data.calibration` etc.).
 struct DatasetSpec {
-  std::string format;                         // a row of dataset_formats()
-  std::vector<std::filesystem::path> files;   // images or records
-  std::vector<std::filesystem::path> labels;  // idx and npy: label files; may be empty
-  std::filesystem::path folder;  // image_folder: root with one folder a class
-  Preprocess preprocess;
-  std::optional<std::int64_t> samples;  // use only this many ...
-  std::optional<std::uint64_t> seed;    // ... drawn with this seed (else the first)
+  std::string format{};                         // a row of dataset_formats()
+  std::vector<std::filesystem::path> files{};   // images or records
+  std::vector<std::filesystem::path> labels{};  // idx and npy: label files; may be empty
+  std::filesystem::path folder{};  // image_folder: root with one folder a class
+  Preprocess preprocess{};
+  std::optional<std::int64_t> samples{};  // use only this many ...
+  std::optional<std::uint64_t> seed{};    // ... drawn with this seed (else the first)
   // random: normal noise of the model's input shapes, for smoke tests; never for accuracy
-  std::vector<Shape> shapes;
+  std::vector<Shape> shapes{};
   bool operator==(const DatasetSpec&) const = default;
 };
 

@@ -2,10 +2,8 @@
 #include "lib/ptq/groups.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <numeric>
-#include <set>
 
 #include "lib/graph/verify.h"
 
@@ -88,38 +86,6 @@ std::vector<Group> groups_of(const Graph& graph, bool unify_add) {
     if (is_source[v]) group.sources.push_back({v});
   }
   return groups;
-}
-
-std::vector<Separated> separate_softmax(Graph& graph, bool unify_add) {
-  const auto is_softmax = [&](ValueId id) {
-    const auto producer = graph.producer(id);
-    return producer && std::holds_alternative<op::Softmax>(graph.nodes()[*producer].op);
-  };
-  std::vector<Separated> separated;
-  for (const Group& group : groups_of(graph, unify_add)) {
-    if (std::ranges::all_of(group.sources, is_softmax)) continue;
-    for (const ValueId original : group.sources) {
-      if (!is_softmax(original)) continue;
-      constexpr double kInfinity = std::numeric_limits<double>::infinity();
-      const std::string name = graph.value(original).name + ".rescaled";
-      const ValueId copy =
-          graph.add(op::Clamp{.lo = -kInfinity, .hi = kInfinity}, {original}, name);
-      std::vector<Node>& nodes = graph.mutable_nodes();
-      const auto after =
-          nodes.begin() + static_cast<std::ptrdiff_t>(*graph.producer(original)) + 1;
-      std::rotate(after, nodes.end() - 1, nodes.end());
-      for (Node& node : nodes) {
-        if (node.output == copy) continue;
-        const auto* binary = std::get_if<op::Binary>(&node.op);
-        const bool unifies =
-            unify_add && binary != nullptr && binary->kind == BinaryKind::Add;
-        if (!keeps_encoding(node.op) && !unifies) continue;
-        std::replace(node.inputs.begin(), node.inputs.end(), original, copy);
-      }
-      separated.push_back({copy, original});
-    }
-  }
-  return separated;
 }
 
 }  // namespace qopt::ptq

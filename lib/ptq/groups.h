@@ -21,12 +21,4 @@ struct Group {
 /// joins the operands of additions as well.
 std::vector<Group> groups_of(const Graph& graph, bool unify_add);
 
-/// Softmax has a fixed encoding. Where its result shares a group with other sources, a
-/// clamp without bounds is put between, which becomes a change of encoding. Adds nodes
-/// and values, renumbers nothing; returns (copy, softmax result) pairs.
-struct Separated {
-  ValueId copy, original;
-};
-std::vector<Separated> separate_softmax(Graph& graph, bool unify_add);
-
 }  // namespace qopt::ptq

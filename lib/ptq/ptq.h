@@ -32,7 +32,7 @@ struct WeightConfig {
 /// negative, else `s` (affine when not symmetric).
 struct ActivationConfig {
   int bits = 8;
-  std::optional<LevelSet> levels;
+  std::optional<LevelSet> levels{};
   bool symmetric = false;
   std::string calibrator = "mse";
   double percentile = 99.99;
@@ -43,23 +43,23 @@ struct ActivationConfig {
 /// Overrides for nodes whose name matches `pattern` (glob). Later rules win. A pattern
 /// that matches no node is Error(Usage) naming the pattern and near names.
 struct LayerRule {
-  std::string pattern;
-  std::string where;  // file:line:col of the rule, for messages
-  std::optional<int> weight_bits, activation_bits;
-  std::optional<LevelSet> weight_levels, activation_levels;
-  std::optional<Granularity> granularity;
-  std::optional<bool> symmetric;
-  std::optional<std::string> calibrator;
-  std::optional<double> percentile;
+  std::string pattern{};
+  std::string where{};  // file:line:col of the rule, for messages
+  std::optional<int> weight_bits{}, activation_bits{};
+  std::optional<LevelSet> weight_levels{}, activation_levels{};
+  std::optional<Granularity> granularity{};
+  std::optional<bool> symmetric{};
+  std::optional<std::string> calibrator{};
+  std::optional<double> percentile{};
 };
 
 struct PtqConfig {
-  WeightConfig weights;
-  ActivationConfig activations;
+  WeightConfig weights{};
+  ActivationConfig activations{};
   int first_last_bits = 8;  // first and last layer with weights: at least this many bits
   bool unify_add =
       false;  // one scale for both operands of an add (concat always has one)
-  std::vector<LayerRule> layers;
+  std::vector<LayerRule> layers{};
 };
 
 /// Statistics of every non-constant float value of `canonical`, in two passes over

@@ -74,10 +74,6 @@ class Quantizer {
   }
 
   PtqResult run() {
-    for (const auto& [copy, original] :
-         separate_softmax(result_.graph, config_.unify_add)) {
-      statistics_[copy.index] = &statistics(original);
-    }
     settings_ = settings_of(result_.graph, config_, result_.findings);
     for (const Group& group : groups_of(result_.graph, config_.unify_add)) encode(group);
     encode_constants();

@@ -99,7 +99,6 @@ Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& 
 
   Affine out{config.levels, config.bits, {}, {}, axis};
   std::vector<std::size_t> dead;
-  float largest = 0;
   for (std::int64_t c = 0; c < channels; ++c) {
     const std::vector<float> values =
         axis ? channel_values(weights, *axis, c)
@@ -112,12 +111,7 @@ Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& 
     out.zero_point.push_back(one.zero_point[0]);
     if (std::ranges::all_of(values, [](float w) { return w == 0; })) {
       dead.push_back(static_cast<std::size_t>(c));
-    } else {
-      largest = std::max(largest, one.scale[0]);
     }
-  }
-  for (const std::size_t c : dead) {
-    if (largest > 0) out.scale[c] = largest;
   }
   if (!dead.empty()) report_dead(graph, node, dead, out.scale.size(), findings);
 

@@ -20,8 +20,8 @@ std::optional<int> channel_axis(const Graph& graph, const Node& node);
 
 /// Encoding of the weights of `node` (has_weights). `input_scale` is that of the
 /// activation it reads: a channel's scale is kept so large that its bias stays below 2^29
-/// in codes. A channel of zeros takes the largest scale of its layer (1 where all are
-/// zero), and is a finding.
+/// in codes, so that weights that are zero but for noise do not cost a wide accumulator.
+/// A channel of zeros has scale 1 and is a finding.
 Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& config,
                       float input_scale, std::vector<std::string>& findings);
 
