@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "lib/pipeline/compress.h"
+
+#include <fmt/format.h>
+
+#include "lib/core/files.h"
+#include "lib/core/names.h"
+#include "lib/exec/interval.h"
+#include "lib/export/version.h"
+#include "lib/fixedpoint/lower.h"
+#include "lib/pipeline/evaluate.h"
+#include "lib/pipeline/findings.h"
+#include "lib/pipeline/gate.h"
+#include "lib/pipeline/import_model.h"
+#include "lib/pipeline/layer_table.h"
+#include "lib/pipeline/result_folder.h"
+#include "lib/pipeline/sim_torchscript.h"
+#include "lib/pipeline/sources.h"
+#include "lib/pipeline/sqnr.h"
+#include "lib/pipeline/steps.h"
+
+namespace qopt::pipeline {
+namespace {
+
+report::Report begin_report(const CompressConfig& config, const ImportedModel& imported,
+                            const data::Dataset& calibration) {
+  report::Report report;
+  report.name = config.name();
+  report.qopt_version = emit::kToolVersion;
+  report.config_digest = sha256_hex(resolved_yaml(config));
+  report.model_digest = imported.file_digest;
+  report.calibration = calibration.description();
+  report.calibration_samples = calibration.size();
+  report.seed = static_cast<std::uint64_t>(config.run.seed);
+  report.size.original_bytes = imported.file_bytes;
+  for (const Value& value : imported.canonical.values()) {
+    if (value.constant) report.size.float_weight_bytes += value.constant->size_bytes();
+  }
+  return report;
+}
+
+}  // namespace
+
+CompressResult compress(const CompressConfig& config, Listener& listener) {
+  aten::use_one_thread_per_caller();
+  const int threads = config.threads();
+  const Progress progress = [&](std::int64_t d, std::int64_t n) {
+    listener.progress(d, n);
+  };
+  Steps steps(listener, 9);
+
+  // Before the work: a folder that cannot be written should not cost an hour.
+  require_replaceable(config.folder());
+  StagedFolder staged(config.folder());
+
+  const ImportedModel imported = steps.run(
+      "import", [&] { return import_model(config.model.path, config.model.inputs); });
+  const Graph& canonical = imported.canonical;
+  const Sources sources = open_sources(config, canonical);
+  report::Report report = begin_report(config, imported, *sources.calibration);
+
+  const auto statistics = steps.run("calibrate", [&] {
+    return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);
+  });
+  const ptq::PtqResult quantized = steps.run(
+      "quantize", [&] { return ptq::quantize(canonical, statistics, config.ptq); });
+  const Graph integer =
+      steps.run("lower", [&] { return lower_to_integer(quantized.graph); });
+  const IntegerExecutor device(integer);
+
+  report::Metrics judged = steps.run("evaluate", [&] {
+    const aten::FloatExecutor original(canonical);
+    const aten::FloatExecutor simulated(quantized.graph,
+                                        aten::FloatExecutor::Mode::FakeQuant);
+    const Readings readings{&original, &simulated, &device};
+    const double confidence = config.constraints.max_drop.value_or(MaxDrop{}).confidence;
+    if (sources.eval) {
+      report.metrics = evaluate(readings, *sources.eval, confidence, threads, progress);
+    }
+    return sources.gate ? evaluate(readings, *sources.gate, confidence, threads, progress)
+                        : report.metrics;
+  });
+  const auto noise = steps.run("measure layers", [&] {
+    return measure_noise(canonical, quantized.graph, device, *sources.calibration,
+                         config.run.sqnr_samples, threads, progress);
+  });
+
+  emit::ExportSizes sizes;
+  const emit::Artifact artifact = steps.run("export", [&] {
+    emit::Artifact files =
+        build_artifact(config, integer, *sources.calibration, threads, sizes);
+    if (config.output.sim_torchscript) {
+      add_sim_torchscript(files, quantized.graph, config.name());
+    }
+    emit::write_files(files, staged.path());
+    return files;
+  });
+  report.size.blob_bytes = sizes.blob_bytes;
+  report.size.arena_bytes = sizes.arena_bytes;
+  report.size.arena_lower_bound = sizes.arena_lower_bound;
+  report.verify = steps.run("verify", [&] {
+    return verify_result(staged.path(), config.output.verify, threads);
+  });
+
+  return steps.run("report", [&] {
+    report.layers = layer_table(integer, prove_accumulators(integer),
+                                emit::read_sections(artifact.files.at("model.qpk")),
+                                quantized.choices, noise);
+    report.activations = activation_table(canonical, statistics, quantized.choices);
+    report.gate = judge(config.constraints, report.size, judged);
+    report.findings = gather_findings(config, imported, sources, quantized, report);
+    report::Timing timing = steps.timing();
+    timing.threads = threads;
+    timing.config_file =
+        std::filesystem::absolute(config.file).lexically_normal().string();
+    write_reports(staged.path(), report, timing);
+    throw_if_interrupted();
+    staged.commit();
+    return CompressResult{report, timing, config.folder(), exit_code(report)};
+  });
+}
+
+std::string dry_run(const CompressConfig& config) {
+  aten::use_one_thread_per_caller();
+  require_replaceable(config.folder());
+  const ImportedModel imported = import_model(config.model.path, config.model.inputs);
+  const Sources sources = open_sources(config, imported.canonical);
+  std::int64_t macs = 0;
+  for (const std::int64_t node : count_macs(imported.canonical)) macs += node;
+  std::string out = fmt::format("model        {}: {} nodes, {} MACs\n",
+                                printable(config.model.path.string()),
+                                imported.canonical.nodes().size(), macs);
+  for (const frontend::InputSpec& input : real_inputs(imported.canonical)) {
+    out += fmt::format("input        {} {} {}\n", printable(input.name),
+                       dtype_name(input.dtype), shape_text(input.shape));
+  }
+  for (const Output& output : imported.canonical.outputs()) {
+    out += fmt::format("output       {} {}\n", printable(output.name),
+                       shape_text(imported.canonical.value(output.value).shape));
+  }
+  out += "calibration  " + printable(sources.calibration->description()) + "\n";
+  if (sources.eval)
+    out += "evaluation   " + printable(sources.eval->description()) + "\n";
+  if (sources.gate)
+    out += "gate         " + printable(sources.gate->description()) + "\n";
+  return out + fmt::format("would write  {}\n", printable(config.folder().string()));
+}
+
+}  // namespace qopt::pipeline

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include "lib/pipeline/findings.h"
+
+#include <fmt/format.h>
+
+namespace qopt::pipeline {
+namespace {
+
+constexpr double kMuchClipping =
+    0.01;                          // a percent of the values: accuracy usually suffers
+constexpr double kNoisySqnr = 10;  // dB; below it a layer carries little of its signal
+
+}  // namespace
+
+std::vector<report::Finding> gather_findings(const CompressConfig& config,
+                                             const ImportedModel& imported,
+                                             const Sources& sources,
+                                             const ptq::PtqResult& quantized,
+                                             const report::Report& report) {
+  std::vector<report::Finding> findings;
+  const auto warn = [&](std::string where, std::string what) {
+    findings.push_back({"warning", std::move(where), std::move(what)});
+  };
+  const auto note = [&](std::string where, std::string what) {
+    findings.push_back({"note", std::move(where), std::move(what)});
+  };
+  if (const auto fault = import_fault(imported, sources.calibration->sample(0))) {
+    warn("import", *fault);
+  }
+  if (config.data.calibration.format == "random") {
+    warn("data.calibration",
+         "ranges come from random noise; use real samples for accuracy");
+  }
+  if (!sources.eval) note("data.eval", "absent, so accuracy was not measured");
+  for (const std::string& text : quantized.findings) warn("", text);
+  for (const report::Layer& layer : report.layers) {
+    if (layer.clipped_fraction.value_or(0) > kMuchClipping) {
+      warn(layer.name, fmt::format("{:.2f} % of its calibration values are clipped",
+                                   100 * *layer.clipped_fraction));
+    }
+    if (layer.sqnr_cumulative_db && *layer.sqnr_cumulative_db < kNoisySqnr) {
+      note(layer.name, fmt::format("only {:.1f} dB of signal to noise here",
+                                   *layer.sqnr_cumulative_db));
+    }
+  }
+  if (report.size.blob_bytes >= report.size.original_bytes) {
+    warn("model.qpk", "the blob is not smaller than the model file");
+  }
+  if (report.verify.empty()) warn("export.verify", "none: the export was not verified");
+  for (const report::VerifyRow& row : report.verify) {
+    if (row.status == report::Verification::NotTested) {
+      warn("verify " + row.target, "not tested: " + row.detail);
+    }
+  }
+  return findings;
+}
+
+}  // namespace qopt::pipeline

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "lib/report/report.h"
+
+namespace qopt::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Decimal digits beyond the noise would only make reports differ in look; the values are
+/// rounded to what the text shows, so reading back and printing again gives the same
+/// bytes.
+Json number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  return std::stod(fmt::format("{:.9g}", value));
+}
+
+template <class T>
+Json optional_number(const std::optional<T>& value) {
+  return value ? number(static_cast<double>(*value)) : Json(nullptr);
+}
+
+/// Signal-to-noise: null where there is no signal, "exact" where there is no noise.
+Json decibels(const std::optional<double>& value) {
+  if (value && std::isinf(*value)) return "exact";
+  return optional_number(value);
+}
+
+Json interval(const eval::Interval95& i) {
+  return Json::array({number(i.lo), number(i.hi)});
+}
+
+void add_proportion(Json& json, const std::string& name,
+                    const std::optional<eval::Proportion>& p) {
+  if (!p) return;
+  json[name] = number(p->percent);
+  json[name + "_interval"] = interval(p->interval);
+  json["samples"] = p->count;
+}
+
+Json metric_json(const Metric& metric) {
+  Json json = Json::object();
+  add_proportion(json, "top1", metric.top1);
+  add_proportion(json, "top5", metric.top5);
+  if (metric.output_mse) json["output_mse"] = number(*metric.output_mse);
+  if (metric.output_mse) json["output_sqnr_db"] = decibels(metric.output_sqnr_db);
+  return json;
+}
+
+Json metrics_json(const Metrics& metrics) {
+  Json json = Json::object();
+  if (!metrics.data.empty()) json["data"] = metrics.data;
+  if (metrics.samples > 0) json["samples"] = metrics.samples;
+  if (metrics.float_model) json["float"] = metric_json(*metrics.float_model);
+  if (metrics.fake_quant) json["fake_quant"] = metric_json(*metrics.fake_quant);
+  if (metrics.integer) json["integer"] = metric_json(*metrics.integer);
+  return json;
+}
+
+Json drop_json(const eval::PairedDrop& drop) {
+  Json json;
+  json["points"] = number(drop.drop);
+  json["interval"] = interval(drop.interval);
+  json["upper_bound"] = number(drop.upper_bound);
+  json["p_value"] = number(drop.p_value);
+  json["lost"] = drop.lost;
+  json["gained"] = drop.gained;
+  json["samples"] = drop.count;
+  return json;
+}
+
+Json gate_json(const Gate& gate) {
+  Json json;
+  json["status"] = gate_name(gate.status);
+  if (gate.status == GateStatus::NotSet) return json;
+  if (!gate.data.empty()) {
+    json["data"] = gate.data;
+    json["confidence"] = number(gate.confidence);
+  }
+  json["checks"] = Json::array();
+  for (const GateCheck& check : gate.checks) {
+    json["checks"].push_back({{"name", check.name},
+                              {"limit", number(check.limit)},
+                              {"value", number(check.value)},
+                              {"unit", check.unit},
+                              {"passed", check.passed}});
+  }
+  return json;
+}
+
+Json layer_json(const Layer& layer) {
+  Json json;
+  json["name"] = layer.name;
+  json["kind"] = layer.kind;
+  json["shape"] = layer.shape;
+  json["weight_bits"] = layer.weight_bits ? Json(*layer.weight_bits) : Json(nullptr);
+  json["weight_encoding"] = layer.weight_encoding;
+  json["activation_bits"] =
+      layer.activation_bits ? Json(*layer.activation_bits) : Json(nullptr);
+  json["bytes"] = layer.weight_bytes;
+  json["macs"] = layer.macs;
+  json["acc_bits"] = layer.acc_bits ? Json(*layer.acc_bits) : Json(nullptr);
+  json["acc_limit"] = layer.acc_limit;
+  json["acc_range"] = Json::array({layer.acc_lo, layer.acc_hi});
+  json["clipping"] = optional_number(layer.clipped_fraction);
+  json["sqnr_isolated_db"] = decibels(layer.sqnr_isolated_db);
+  json["sqnr_cumulative_db"] = decibels(layer.sqnr_cumulative_db);
+  json["mse_cumulative"] = optional_number(layer.mse_cumulative);
+  json["source"] = layer.source;
+  return json;
+}
+
+Json activation_json(const Activation& a) {
+  Json json;
+  json["value"] = a.value;
+  json["levels"] = a.levels;
+  json["bits"] = a.bits;
+  json["range"] = Json::array({number(a.range.lo), number(a.range.hi)});
+  json["seen"] = Json::array({number(a.min), number(a.max)});
+  json["clipping"] = number(a.clipped_fraction);
+  json["scale"] = number(a.scale);
+  json["zero_point"] = a.zero_point;
+  json["bins"] = Json::array({number(a.bin_lo), number(a.bin_hi)});
+  json["histogram"] = a.histogram;
+  return json;
+}
+
+// ------------------------------------------------------------------------------- reading
+
+std::optional<double> maybe_number(const Json& json) {
+  if (json.is_string() && json == "exact") return std::numeric_limits<double>::infinity();
+  if (json.is_null()) return std::nullopt;
+  return json.get<double>();
+}
+
+std::optional<int> maybe_int(const Json& json) {
+  return json.is_null() ? std::nullopt : std::optional<int>(json.get<int>());
+}
+
+eval::Interval95 read_interval(const Json& json) {
+  return {json.at(0).get<double>(), json.at(1).get<double>()};
+}
+
+std::optional<eval::Proportion> read_proportion(const Json& json,
+                                                const std::string& name) {
+  if (!json.contains(name)) return std::nullopt;
+  return eval::Proportion{json.at(name).get<double>(),
+                          read_interval(json.at(name + "_interval")),
+                          json.at("samples").get<std::int64_t>()};
+}
+
+std::optional<Metric> read_metric(const Json& metrics, const char* name) {
+  if (!metrics.contains(name)) return std::nullopt;
+  const Json& json = metrics.at(name);
+  Metric metric{read_proportion(json, "top1"), read_proportion(json, "top5"), {}, {}};
+  if (json.contains("output_mse")) {
+    metric.output_mse = json.at("output_mse").get<double>();
+    metric.output_sqnr_db = maybe_number(json.at("output_sqnr_db"));
+  }
+  return metric;
+}
+
+template <class E>
+E named(const Json& json, std::initializer_list<E> all, std::string_view (*name)(E)) {
+  for (const E value : all) {
+    if (json.get<std::string>() == name(value)) return value;
+  }
+  throw Error(ExitCode::Data, "", "unknown status");
+}
+
+Report read_report(const Json& json) {
+  Report report;
+  if (json.at("version").get<int>() != 1)
+    throw Error(ExitCode::Data, "", "unknown version");
+  report.name = json.at("name");
+  report.qopt_version = json.at("qopt_version");
+  report.config_digest = json.at("config").at("sha256");
+  report.seed = json.at("config").at("seed");
+  report.model_digest = json.at("model").at("sha256");
+  report.calibration = json.at("calibration").at("data");
+  report.calibration_samples = json.at("calibration").at("samples");
+  const Json& metrics = json.at("metrics");
+  report.metrics.data = metrics.value("data", "");
+  report.metrics.samples = metrics.value("samples", std::int64_t{0});
+  report.metrics.float_model = read_metric(metrics, "float");
+  report.metrics.fake_quant = read_metric(metrics, "fake_quant");
+  report.metrics.integer = read_metric(metrics, "integer");
+  if (const Json& d = json.at("drop"); !d.is_null()) {
+    report.metrics.drop =
+        eval::PairedDrop{d.at("points"),      read_interval(d.at("interval")),
+                         d.at("upper_bound"), d.at("p_value"),
+                         d.at("lost"),        d.at("gained"),
+                         d.at("samples")};
+  }
+  const Json& size = json.at("size");
+  report.size = {size.at("original_bytes"), size.at("float_weight_bytes"),
+                 size.at("blob_bytes"), size.at("arena_bytes"),
+                 size.at("arena_lower_bound")};
+  for (const Json& row : json.at("verify")) {
+    report.verify.push_back(
+        {row.at("target"),
+         named(row.at("status"),
+               {Verification::Passed, Verification::Failed, Verification::NotTested},
+               verification_name),
+         row.at("vectors"), row.at("detail")});
+  }
+  const Json& gate = json.at("gate");
+  report.gate.status =
+      named(gate.at("status"),
+            {GateStatus::NotSet, GateStatus::Passed, GateStatus::Failed}, gate_name);
+  report.gate.data = gate.value("data", "");
+  report.gate.confidence = gate.value("confidence", 0.95);
+  if (gate.contains("checks")) {
+    for (const Json& c : gate.at("checks")) {
+      report.gate.checks.push_back(
+          {c.at("name"), c.at("limit"), c.at("value"), c.at("unit"), c.at("passed")});
+    }
+  }
+  for (const Json& l : json.at("layers")) {
+    Layer layer;
+    layer.name = l.at("name");
+    layer.kind = l.at("kind");
+    layer.source = l.at("source");
+    layer.shape = l.at("shape").get<Shape>();
+    layer.weight_bits = maybe_int(l.at("weight_bits"));
+    layer.weight_encoding = l.at("weight_encoding");
+    layer.activation_bits = maybe_int(l.at("activation_bits"));
+    layer.weight_bytes = l.at("bytes");
+    layer.macs = l.at("macs");
+    layer.acc_bits = maybe_int(l.at("acc_bits"));
+    layer.acc_limit = l.at("acc_limit");
+    layer.acc_lo = l.at("acc_range").at(0);
+    layer.acc_hi = l.at("acc_range").at(1);
+    layer.clipped_fraction = maybe_number(l.at("clipping"));
+    layer.sqnr_isolated_db = maybe_number(l.at("sqnr_isolated_db"));
+    layer.sqnr_cumulative_db = maybe_number(l.at("sqnr_cumulative_db"));
+    layer.mse_cumulative = maybe_number(l.at("mse_cumulative"));
+    report.layers.push_back(std::move(layer));
+  }
+  for (const Json& a : json.at("activations")) {
+    Activation act;
+    act.value = a.at("value");
+    act.levels = a.at("levels");
+    act.bits = a.at("bits");
+    act.range = {a.at("range").at(0), a.at("range").at(1)};
+    act.min = a.at("seen").at(0);
+    act.max = a.at("seen").at(1);
+    act.clipped_fraction = a.at("clipping");
+    act.scale = a.at("scale");
+    act.zero_point = a.at("zero_point");
+    act.bin_lo = a.at("bins").at(0);
+    act.bin_hi = a.at("bins").at(1);
+    act.histogram = a.at("histogram").get<std::vector<std::uint64_t>>();
+    report.activations.push_back(std::move(act));
+  }
+  for (const Json& f : json.at("findings")) {
+    report.findings.push_back({f.at("severity"), f.at("where"), f.at("what")});
+  }
+  return report;
+}
+
+/// Names out of a model file may be no UTF-8; such bytes are shown as replacement
+/// characters.
+std::string dump(const Json& json) {
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::int64_t Report::total_macs() const {
+  std::int64_t total = 0;
+  for (const Layer& layer : layers) total += layer.macs;
+  return total;
+}
+
+std::string_view verification_name(Verification status) {
+  switch (status) {
+    case Verification::Passed: return "passed";
+    case Verification::Failed: return "failed";
+    case Verification::NotTested: return "not_tested";
+  }
+  throw InternalError("unknown verification status");
+}
+
+std::string_view gate_name(GateStatus status) {
+  switch (status) {
+    case GateStatus::NotSet: return "not_set";
+    case GateStatus::Passed: return "passed";
+    case GateStatus::Failed: return "failed";
+  }
+  throw InternalError("unknown gate status");
+}
+
+std::string to_json(const Report& report) {
+  Json json;
+  json["version"] = 1;
+  json["name"] = report.name;
+  json["qopt_version"] = report.qopt_version;
+  json["config"] = {{"sha256", report.config_digest}, {"seed", report.seed}};
+  json["model"] = {{"sha256", report.model_digest}};
+  json["calibration"] = {{"data", report.calibration},
+                         {"samples", report.calibration_samples}};
+  json["metrics"] = metrics_json(report.metrics);
+  json["drop"] = report.metrics.drop ? drop_json(*report.metrics.drop) : Json(nullptr);
+  json["size"] = {{"original_bytes", report.size.original_bytes},
+                  {"float_weight_bytes", report.size.float_weight_bytes},
+                  {"blob_bytes", report.size.blob_bytes},
+                  {"arena_bytes", report.size.arena_bytes},
+                  {"arena_lower_bound", report.size.arena_lower_bound},
+                  {"macs", report.total_macs()}};
+  json["verify"] = Json::array();
+  for (const VerifyRow& row : report.verify) {
+    json["verify"].push_back({{"target", row.target},
+                              {"status", verification_name(row.status)},
+                              {"vectors", row.vectors},
+                              {"detail", row.detail}});
+  }
+  json["gate"] = gate_json(report.gate);
+  json["findings"] = Json::array();
+  for (const Finding& f : report.findings) {
+    json["findings"].push_back(
+        {{"severity", f.severity}, {"where", f.where}, {"what", f.what}});
+  }
+  json["layers"] = Json::array();
+  for (const Layer& layer : report.layers) json["layers"].push_back(layer_json(layer));
+  json["activations"] = Json::array();
+  for (const Activation& a : report.activations) {
+    json["activations"].push_back(activation_json(a));
+  }
+  return dump(json);
+}
+
+std::string to_json(const Timing& timing) {
+  Json json;
+  json["version"] = 1;
+  json["total_seconds"] = number(timing.total_seconds);
+  json["peak_memory_bytes"] = timing.peak_memory_bytes;
+  json["threads"] = timing.threads;
+  json["config_file"] = timing.config_file;
+  json["steps"] = Json::array();
+  for (const Timing::Step& step : timing.steps) {
+    json["steps"].push_back({{"name", step.name}, {"seconds", number(step.seconds)}});
+  }
+  return dump(json);
+}
+
+Report from_json(std::string_view text, std::string_view file) {
+  try {
+    return read_report(Json::parse(text));
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(ExitCode::Data, std::string(file),
+                std::string("no qopt report: ") + e.what());
+  } catch (const Error& e) {
+    throw Error(ExitCode::Data, std::string(file), "no qopt report: " + e.message());
+  }
+}
+
+}  // namespace qopt::report

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include "lib/core/names.h"
+#include "lib/report/format.h"
+#include "lib/report/report.h"
+
+namespace qopt::report {
+namespace {
+
+std::string cell(const std::optional<eval::Proportion>& p) {
+  if (!p) return "-";
+  return fmt::format("{:.2f} % [{:.2f}, {:.2f}]", p->percent, p->interval.lo,
+                     p->interval.hi);
+}
+
+std::string row(std::string_view name, const std::optional<Metric>& metric,
+                bool classify) {
+  if (!metric) return "";
+  if (!classify) {
+    return fmt::format("  {:<12} {:>14}\n", name, decibels_text(metric->output_sqnr_db));
+  }
+  return fmt::format("  {:<12} {:<26} {}\n", name, cell(metric->top1),
+                     cell(metric->top5));
+}
+
+std::string metrics_text(const Metrics& m) {
+  if (!m.integer) return "no evaluation data\n";
+  const bool classify = m.integer->top1.has_value();
+  std::string out = fmt::format("{} samples, {}\n", m.samples, printable(m.data));
+  out += classify ? fmt::format("  {:<12} {:<26} {}\n", "model", "top-1 [95 %]",
+                                "top-5 [95 %]")
+                  : fmt::format("  {:<12} {:>14}\n", "model", "output SQNR");
+  out += row("float", m.float_model, classify) +
+         row("fake-quant", m.fake_quant, classify) + row("integer", m.integer, classify);
+  if (m.drop) {
+    out += fmt::format(
+        "  drop {:+.2f} pp [{:+.2f}, {:+.2f}], {} lost, {} gained, p = {:.3g}\n",
+        m.drop->drop, m.drop->interval.lo, m.drop->interval.hi, m.drop->lost,
+        m.drop->gained, m.drop->p_value);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string to_text(const Report& r) {
+  std::string out = fmt::format("{}: {} layers, {} MACs\n", printable(r.name),
+                                r.layers.size(), r.total_macs());
+  out += metrics_text(r.metrics);
+  out += fmt::format("size: {} file, {} weights -> {} blob, {} arena\n",
+                     bytes_text(r.size.original_bytes),
+                     bytes_text(r.size.float_weight_bytes), bytes_text(r.size.blob_bytes),
+                     bytes_text(r.size.arena_bytes));
+  for (const VerifyRow& v : r.verify) {
+    out += fmt::format("verify {:<16} {:<10} {:>3} vectors  {}\n", v.target,
+                       verification_name(v.status), v.vectors, printable(v.detail));
+  }
+  for (const GateCheck& c : r.gate.checks) {
+    out += fmt::format("gate {}: {} {} of at most {} {}: {}\n", c.name,
+                       short_number(c.value), c.unit, short_number(c.limit), c.unit,
+                       c.passed ? "passed" : "FAILED");
+  }
+  for (const Finding& f : r.findings) {
+    out += fmt::format("{}: {}{}{}\n", f.severity, printable(f.where),
+                       f.where.empty() ? "" : ": ", printable(f.what));
+  }
+  return out;
+}
+
+}  // namespace qopt::report
