@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: MIT
+// Recorder: an interpreter of TorchScript graphs over real example tensors. It owns
+// names, sources and the bookkeeping of in-place writes; what an operator becomes is the
+// table's.
+#include "lib/frontend/recorder.h"
+
+#include <fmt/format.h>
+#include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/runtime/operator.h>
+
+#include <algorithm>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "lib/aten/bridge.h"
+#include "lib/frontend/call.h"
+#include "lib/frontend/table.h"
+
+namespace qopt::frontend {
+namespace {
+
+namespace jit = torch::jit;
+using c10::IValue;
+using IValues = std::vector<IValue>;
+
+constexpr int kDeepestCall = 500;  // nested calls; scripted code has no recursion
+constexpr std::int64_t kMostNodes =
+    20'000'000;  // executed; a loop that never ends stops here
+
+/// The run cannot go on; what is left is only looked at.
+struct Stop {};
+
+/// Where the operator stands in the author's source if the file says so, else in the
+/// archive's.
+std::string source_of(const jit::Node* node) {
+  jit::SourceRange range = node->sourceRange();
+  if (const auto original = range.findSourceRangeThatGenerated()) range = *original;
+  if (const auto place = range.file_line_col()) {
+    return fmt::format("{}:{}", std::get<0>(*place), std::get<1>(*place));
+  }
+  return {};
+}
+
+/// Operators that handle containers or identity and never look into a tensor.
+bool is_structural(const std::string& name, const IValues& args) {
+  static const std::set<std::string, std::less<>> kNames = {
+      "aten::append",         "aten::extend",    "aten::insert",     "aten::pop",
+      "aten::clear",          "aten::reverse",   "aten::copy",       "aten::list",
+      "aten::__getitem__",    "aten::_set_item", "aten::len",        "aten::__is__",
+      "aten::__isnot__",      "aten::keys",      "aten::values",     "aten::items",
+      "aten::dict",           "aten::get",       "aten::setdefault", "aten::update",
+      "aten::popitem",        "aten::Delete",    "aten::format",     "aten::__contains__",
+      "prim::unchecked_cast", "prim::data",
+  };
+  if (kNames.contains(name)) return args.empty() || !args[0].isTensor();
+  // "+", "*" and slices of lists share their names with those of tensors.
+  return (name == "aten::add" || name == "aten::add_" || name == "aten::mul" ||
+          name == "aten::slice") &&
+         !args.empty() && args[0].isList();
+}
+
+/// prim operators whose result follows from types and shapes alone.
+bool is_type_query(const std::string& name) {
+  static const std::set<std::string, std::less<>> kNames = {
+      "prim::dtype",         "prim::device",    "prim::layout",
+      "prim::is_cuda",       "prim::is_nested", "prim::is_quantized",
+      "prim::is_sparse",     "prim::is_mkldnn", "prim::is_mps",
+      "prim::is_meta",       "prim::is_xpu",    "prim::is_ort",
+      "prim::is_vulkan",     "prim::is_ipu",    "prim::is_sparse_csr",
+      "prim::requires_grad", "prim::itemsize",  "prim::shape",
+  };
+  return kNames.contains(name);
+}
+
+/// Tensor arguments that the operator writes in place.
+std::vector<at::Tensor> written_arguments(const c10::FunctionSchema& schema,
+                                          const IValues& args) {
+  std::vector<at::Tensor> written;
+  for (std::size_t i = 0; i < schema.arguments().size() && i < args.size(); ++i) {
+    const c10::AliasInfo* alias = schema.arguments()[i].alias_info();
+    if (alias != nullptr && alias->isWrite()) {
+      for_each_tensor(args[i], [&](const at::Tensor& t) { written.push_back(t); });
+    }
+  }
+  return written;
+}
+
+class Recorder {
+ public:
+  Recorder(Builder& builder, const jit::Module& module)
+      : builder_(builder), module_(module) {
+    for (const auto& named : module.named_modules()) {
+      paths_.try_emplace(named.value._ivalue().get(), named.name);
+    }
+    for (const auto& named : module.named_attributes()) {
+      int element = 0;
+      for_each_tensor(named.value, [&](const at::Tensor& t) {
+        builder_.name_constant(t,
+                               named.value.isTensor()
+                                   ? named.name
+                                   : fmt::format("{}.{}", named.name, element++),
+                               /*is_state=*/true);
+      });
+    }
+  }
+
+  Recording run(IValues arguments) {
+    Recording recording;
+    arguments.insert(arguments.begin(), module_._ivalue());
+    jit::Function& forward = module_.get_method("forward").function();
+    try {
+      recording.result =
+          call(forward, std::move(arguments), "", is_leaf(module_), nullptr);
+    } catch (const Stop&) {
+      look_at(forward);
+    }
+    recording.findings = std::move(findings_);
+    return recording;
+  }
+
+ private:
+  struct Frame {
+    std::string path;      // of the module whose code runs
+    bool is_leaf = false;  // the module has no submodules
+    std::unordered_map<const jit::Value*, IValue> values;
+  };
+
+  static bool is_leaf(const jit::Module& module) { return module.children().size() == 0; }
+
+  void find(const jit::Node* node, const std::string& op, const std::string& reason) {
+    const std::string source = source_of(node);
+    for (Finding& known : findings_) {
+      if (known.op == op && known.reason == reason && known.source == source) {
+        ++known.count;
+        return;
+      }
+    }
+    findings_.push_back({op, reason, source, 1});
+  }
+
+  [[noreturn]] void stop(const jit::Node* node, const std::string& reason) {
+    find(node, node->kind().toQualString(), reason);
+    throw Stop{};
+  }
+
+  // ------------------------------------------------------------------------- control
+  // flow
+
+  IValue call(jit::Function& function, IValues arguments, const std::string& path,
+              bool leaf, const jit::Node* caller) {
+    jit::GraphFunction* scripted = jit::tryToGraphFunction(function);
+    if (scripted == nullptr) {
+      function.run(arguments);
+      return arguments.empty() ? IValue() : arguments.back();
+    }
+    if (depth_ >= kDeepestCall) stop(caller, "calls nest too deeply");
+    ++depth_;
+    const std::shared_ptr<jit::Graph> graph = scripted->graph();
+    Frame frame{path, leaf, {}};
+    // Omitted trailing arguments take their defaults.
+    const auto& formal = function.getSchema().arguments();
+    for (std::size_t i = arguments.size(); i < formal.size(); ++i) {
+      arguments.push_back(formal[i].default_value().value_or(IValue()));
+    }
+    for (std::size_t i = 0; i < graph->inputs().size(); ++i) {
+      frame.values[graph->inputs()[i]] = arguments.at(i);
+    }
+    arguments.clear();
+    run_block(*graph->block(), frame);
+    --depth_;
+    if (graph->outputs().empty()) return {};
+    return value(frame, graph->outputs()[0]);
+  }
+
+  void run_block(const jit::Block& block, Frame& frame) {
+    for (const jit::Node* node : block.nodes()) {
+      if (++executed_ > kMostNodes) stop(node, "the model runs without end");
+      visited_.insert(node);
+      run_node(node, frame);
+      release(node, block, frame);
+    }
+  }
+
+  /// Lets go of values whose last use this was, so that activations do not pile up.
+  static void release(const jit::Node* node, const jit::Block& block, Frame& frame) {
+    for (const jit::Value* input : node->inputs()) {
+      if (input->node()->owningBlock() != &block) continue;
+      const bool last = std::ranges::all_of(input->uses(), [&](const jit::Use& use) {
+        return use.user->owningBlock() == &block &&
+               (use.user == node || use.user->isBefore(node));
+      });
+      if (last) frame.values.erase(input);
+    }
+  }
+
+  IValue value(const Frame& frame, const jit::Value* v) const {
+    const auto found = frame.values.find(v);
+    QOPT_CHECK(found != frame.values.end(),
+               "TorchScript value %{} used before it is made", v->debugName());
+    return found->second;
+  }
+
+  IValues inputs(const Frame& frame, const jit::Node* node) const {
+    IValues values;
+    for (const jit::Value* v : node->inputs()) values.push_back(value(frame, v));
+    return values;
+  }
+
+  static void set(Frame& frame, const jit::Node* node, IValues results) {
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+      frame.values[node->outputs()[i]] =
+          i < results.size() ? std::move(results[i]) : IValue();
+    }
+  }
+
+  void run_if(const jit::Node* node, Frame& frame) {
+    const bool taken = value(frame, node->input(0)).toBool();
+    const jit::Block* block = node->blocks().at(taken ? 0 : 1);
+    run_block(*block, frame);
+    IValues results;
+    for (const jit::Value* v : block->outputs()) results.push_back(value(frame, v));
+    set(frame, node, std::move(results));
+  }
+
+  void run_loop(const jit::Node* node, Frame& frame) {
+    IValues carried = inputs(frame, node);
+    const std::int64_t trips = carried[0].toInt();
+    bool go_on = carried[1].toBool();
+    carried.erase(carried.begin(), carried.begin() + 2);
+    const jit::Block* body = node->blocks().at(0);
+    for (std::int64_t i = 0; go_on && i < trips; ++i) {
+      if (++executed_ > kMostNodes) stop(node, "the model runs without end");
+      frame.values[body->inputs()[0]] = i;
+      for (std::size_t k = 0; k < carried.size(); ++k) {
+        frame.values[body->inputs()[k + 1]] = carried[k];
+      }
+      run_block(*body, frame);
+      go_on = value(frame, body->outputs()[0]).toBool();
+      for (std::size_t k = 0; k < carried.size(); ++k) {
+        carried[k] = value(frame, body->outputs()[k + 1]);
+      }
+    }
+    set(frame, node, std::move(carried));
+  }
+
+  void run_method(const jit::Node* node, Frame& frame) {
+    IValues arguments = inputs(frame, node);
+    if (!arguments.at(0).isObject())
+      stop(node, "a method of something that is no object");
+    const auto object = arguments[0].toObject();
+    jit::Function* method = object->type()->findMethod(node->s(c10::attr::name));
+    if (method == nullptr) stop(node, "a method that the file does not hold");
+    const auto path = paths_.find(object.get());
+    const bool is_module = path != paths_.end();
+    set(frame, node,
+        {call(*method, std::move(arguments), is_module ? path->second : frame.path,
+              is_module ? is_leaf(jit::Module(object)) : frame.is_leaf, node)});
+  }
+
+  void run_function(const jit::Node* node, Frame& frame) {
+    IValues arguments = inputs(frame, node);
+    arguments.erase(arguments.begin());
+    const auto type = node->input(0)->type()->expect<c10::FunctionType>();
+    set(frame, node,
+        {call(*type->function(), std::move(arguments), frame.path, frame.is_leaf, node)});
+  }
+
+  void run_fork(const jit::Node* node, Frame& frame) {
+    const std::shared_ptr<jit::Graph> graph = node->g(c10::attr::Subgraph);
+    Frame inner{frame.path, frame.is_leaf, {}};
+    for (std::size_t i = 0; i < graph->inputs().size(); ++i) {
+      inner.values[graph->inputs()[i]] = value(frame, node->inputs().at(i));
+    }
+    run_block(*graph->block(), inner);
+    set(frame, node, {value(inner, graph->outputs().at(0))});
+  }
+
+  // ------------------------------------------------------------------------- values
+
+  /// State may be set to what it is already; anything else outlives the call.
+  void run_set_attribute(const jit::Node* node, Frame& frame) {
+    const auto object = value(frame, node->input(0)).toObject();
+    const IValue next = value(frame, node->input(1));
+    const std::string& name = node->s(c10::attr::name);
+    if (paths_.contains(object.get())) {
+      const IValue now = object->getAttr(name);
+      const bool same =
+          now.is(next) || (!now.isTensor() && !now.isObject() && !now.isList() &&
+                           !now.isGenericDict() && now == next);
+      if (!same) {
+        const std::string& path = paths_.at(object.get());
+        find(node, "prim::SetAttr",
+             fmt::format("the model keeps state in '{}{}{}'", path,
+                         path.empty() ? "" : ".", name));
+      }
+    }
+    object->setAttr(name, next);
+  }
+
+  IValue construct_list(const jit::Node* node, const IValues& elements) {
+    c10::impl::GenericList list(
+        node->output()->type()->expect<c10::ListType>()->getElementType());
+    for (const IValue& element : elements) list.push_back(element);
+    return IValue(std::move(list));
+  }
+
+  IValue construct_dict(const jit::Node* node, const IValues& entries) {
+    const auto type = node->output()->type()->expect<c10::DictType>();
+    c10::impl::GenericDict dict(type->getKeyType(), type->getValueType());
+    for (std::size_t i = 0; i + 1 < entries.size(); i += 2) {
+      dict.insert_or_assign(entries[i], entries[i + 1]);
+    }
+    return IValue(std::move(dict));
+  }
+
+  IValue construct_tuple(const jit::Node* node, IValues elements) {
+    const auto type = node->output()->type()->expect<c10::TupleType>();
+    if (type->name())
+      return IValue(c10::ivalue::Tuple::createNamed(std::move(elements), type));
+    return IValue(c10::ivalue::Tuple::create(std::move(elements)));
+  }
+
+  static bool is_instance(const jit::Node* node, const IValue& v) {
+    const c10::TypePtr type = v.type();
+    return std::ranges::any_of(
+        node->tys(c10::attr::types),
+        [&](const c10::TypePtr& wanted) { return type->isSubtypeOf(*wanted); });
+  }
+
+  [[noreturn]] void run_raise(const jit::Node* node, const Frame& frame) {
+    const IValue message = value(frame, node->input(0));
+    throw Error(
+        ExitCode::ModelUnsupported, source_of(node),
+        fmt::format("the model refuses its inputs: {}",
+                    message.isString() ? message.toStringRef() : "no reason given"),
+        "do names, shapes and types of the inputs fit?");
+  }
+
+  void run_node(const jit::Node* node, Frame& frame) {
+    using namespace c10;  // the symbols prim:: and aten::
+    switch (node->kind()) {
+      case prim::Constant: {
+        const auto constant = jit::toIValue(node->output());
+        return set(frame, node, {constant ? *constant : IValue()});
+      }
+      case prim::If: return run_if(node, frame);
+      case prim::Loop: return run_loop(node, frame);
+      case prim::CallMethod: return run_method(node, frame);
+      case prim::CallFunction: return run_function(node, frame);
+      case prim::fork: return run_fork(node, frame);
+      case c10::aten::wait: return set(frame, node, inputs(frame, node));
+      case prim::SetAttr: return run_set_attribute(node, frame);
+      case prim::GetAttr:
+        return set(
+            frame, node,
+            {value(frame, node->input()).toObject()->getAttr(node->s(attr::name))});
+      case prim::ListConstruct:
+        return set(frame, node, {construct_list(node, inputs(frame, node))});
+      case prim::DictConstruct:
+        return set(frame, node, {construct_dict(node, inputs(frame, node))});
+      case prim::TupleConstruct:
+        return set(frame, node, {construct_tuple(node, inputs(frame, node))});
+      case prim::ListUnpack:
+        return set(frame, node, value(frame, node->input()).toListRef().vec());
+      case prim::TupleUnpack:
+        return set(frame, node,
+                   value(frame, node->input()).toTupleRef().elements().vec());
+      case prim::TupleSlice: {
+        const IValues all = value(frame, node->input()).toTupleRef().elements().vec();
+        return set(frame, node,
+                   {ivalue::Tuple::create(IValues(all.begin() + node->i(attr::beg),
+                                                  all.begin() + node->i(attr::end)))});
+      }
+      case prim::CreateObject: {
+        const auto type = node->output()->type()->expect<ClassType>();
+        return set(frame, node,
+                   {ivalue::Object::create(StrongTypePtr(type->compilation_unit(), type),
+                                           type->numAttributes())});
+      }
+      case prim::isinstance:
+        return set(frame, node, {is_instance(node, value(frame, node->input()))});
+      case prim::Uninitialized: return set(frame, node, {IValue::uninitialized()});
+      case prim::unchecked_cast:
+      case prim::unchecked_unwrap_optional: return set(frame, node, inputs(frame, node));
+      case prim::Enter: return set(frame, node, inputs(frame, node));
+      case prim::Exit:
+      case prim::Print:
+      case c10::aten::warn: return set(frame, node, {});
+      case prim::RaiseException: run_raise(node, frame);
+      default: return run_operator(node, frame);
+    }
+  }
+
+  // ------------------------------------------------------------------------- operators
+
+  IValues execute(const jit::Node* node, const c10::FunctionSchema& schema,
+                  const IValues& args) {
+    jit::Stack stack = args;
+    if (schema.is_vararg()) stack.emplace_back(static_cast<std::int64_t>(args.size()));
+    try {
+      node->getOperation()(stack);
+    } catch (const std::exception& e) {
+      const auto* torch_error = dynamic_cast<const c10::Error*>(&e);
+      throw Error(
+          ExitCode::ModelUnsupported, source_of(node),
+          fmt::format("{} cannot be computed: {}", schema.name(),
+                      aten::short_reason(torch_error != nullptr
+                                             ? torch_error->what_without_backtrace()
+                                             : e.what())),
+          "do the shapes and types of the inputs fit the model?");
+    }
+    return stack;
+  }
+
+  /// "layer1.0.conv1" for the one operator of a module without submodules, else
+  /// "layer1.0.add". The graph makes repeated names differ.
+  std::string name_for(const Frame& frame, const Call& call, const Row& row) const {
+    if (frame.path.empty()) return call.op();
+    if (frame.is_leaf && !is_move(row)) return frame.path;
+    return fmt::format("{}.{}", frame.path, call.op());
+  }
+
+  bool any_tensor(const IValues& args,
+                  bool (Builder::*test)(const at::Tensor&) const) const {
+    bool found = false;
+    for (const IValue& arg : args) {
+      for_each_tensor(arg,
+                      [&](const at::Tensor& t) { found = found || (builder_.*test)(t); });
+    }
+    return found;
+  }
+
+  void run_operator(const jit::Node* node, Frame& frame) {
+    const c10::FunctionSchema* schema = node->maybeSchema();
+    if (schema == nullptr) stop(node, "");
+    const std::string& name = schema->name();
+    const IValues args = inputs(frame, node);
+    // As if gradients were wanted: the model's own code then keeps to plain operators
+    // instead of fused inference-only ones.
+    if (name == "aten::is_grad_enabled" || name == "prim::requires_grad") {
+      return set(frame, node, {true});
+    }
+    const Row* row = find_row(name);
+    const bool touches_inputs = any_tensor(args, &Builder::is_activation);
+    if (row == nullptr && node->isNondeterministic()) {
+      find(node, name, "draws random numbers");
+      return set_opaque(node, frame, *schema, args, execute(node, *schema, args));
+    }
+    if (!touches_inputs) return set(frame, node, run_on_constants(node, *schema, args));
+    if (is_structural(name, args) || is_type_query(name) ||
+        (row != nullptr && !row->convert)) {
+      return set(frame, node, execute(node, *schema, args));
+    }
+    if (row == nullptr) {
+      IValues results = execute(node, *schema, args);
+      const bool reads_values = std::ranges::none_of(results, [](const IValue& r) {
+        bool tensors = false;
+        for_each_tensor(r, [&](const at::Tensor&) { tensors = true; });
+        return tensors;
+      });
+      find(node, name,
+           reads_values && !results.empty() ? "depends on the values of the inputs" : "");
+      return set_opaque(node, frame, *schema, args, std::move(results));
+    }
+    record_call(node, frame, *schema, *row, args);
+  }
+
+  IValues run_on_constants(const jit::Node* node, const c10::FunctionSchema& schema,
+                           const IValues& args) {
+    const std::vector<at::Tensor> written = written_arguments(schema, args);
+    for (const at::Tensor& t : written) {
+      if (builder_.is_state(t))
+        find(node, schema.name(), "changes the model's own state");
+    }
+    if (!written.empty()) builder_.forget_constants();
+    IValues results = execute(node, schema, args);
+    name_results(args, results);
+    return results;
+  }
+
+  /// What is computed from one named constant (transposed, detached, ...) goes by its
+  /// name.
+  void name_results(const IValues& args, const IValues& results) {
+    std::set<std::string> names;
+    for (const IValue& arg : args) {
+      for_each_tensor(arg, [&](const at::Tensor& t) {
+        if (std::string n = builder_.constant_name(t); !n.empty())
+          names.insert(std::move(n));
+      });
+    }
+    if (names.size() != 1 || results.size() != 1 || !results[0].isTensor()) return;
+    builder_.name_constant(results[0].toTensor(), *names.begin(), /*is_state=*/false);
+  }
+
+  void set_opaque(const jit::Node* node, Frame& frame, const c10::FunctionSchema& schema,
+                  const IValues& args, IValues results) {
+    for (const at::Tensor& t : written_arguments(schema, args)) {
+      if (builder_.is_state(t))
+        find(node, schema.name(), "changes the model's own state");
+      builder_.bind_opaque(t, /*written=*/true);
+    }
+    for (const IValue& result : results) {
+      for_each_tensor(result, [&](const at::Tensor& t) {
+        if (!builder_.is_opaque(t)) builder_.bind_opaque(t);
+      });
+    }
+    set(frame, node, std::move(results));
+  }
+
+  void record_call(const jit::Node* node, Frame& frame, const c10::FunctionSchema& schema,
+                   const Row& row, const IValues& args) {
+    const std::vector<at::Tensor> written = written_arguments(schema, args);
+    const bool writes_state = std::ranges::any_of(
+        written, [&](const at::Tensor& t) { return builder_.is_state(t); });
+    // The converter must see constants as they were before the call wrote to them.
+    IValues before = args;
+    for (IValue& arg : before) {
+      if (!arg.isTensor() || builder_.is_activation(arg.toTensor())) continue;
+      const bool is_written = std::ranges::any_of(
+          written, [&](const at::Tensor& t) { return t.is_same(arg.toTensor()); });
+      if (is_written) arg = arg.toTensor().clone();
+    }
+    IValues results = execute(node, schema, args);
+    if (writes_state || any_tensor(args, &Builder::is_opaque)) {
+      return set_opaque(node, frame, schema, args, std::move(results));
+    }
+    Call unnamed(builder_, schema, before, results, "", "");
+    Call call(builder_, schema, before, results, name_for(frame, unnamed, row),
+              source_of(node));
+    try {
+      row.convert(call);
+    } catch (const Unsupported& e) {
+      find(node, schema.name(), e.reason);
+      return set_opaque(node, frame, schema, args, std::move(results));
+    }
+    bind_results(schema, call, !written.empty());
+    set(frame, node, std::move(results));
+  }
+
+  void bind_results(const c10::FunctionSchema& schema, const Call& call, bool written) {
+    const std::vector<at::Tensor> tensors = call.result_tensors();
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      if (i >= call.returned().size()) {
+        builder_.bind_opaque(tensors[i]);
+        continue;
+      }
+      const ValueId id = call.returned()[i];
+      const at::IntArrayRef sizes = tensors[i].sizes();
+      QOPT_CHECK(at::IntArrayRef(call.shape(id)) == sizes,
+                 "{} became {}, LibTorch says {}", schema.name(),
+                 shape_text(call.shape(id)),
+                 shape_text(Shape(sizes.begin(), sizes.end())));
+      builder_.bind(tensors[i], id, written);
+    }
+  }
+
+  // ------------------------------------------------------------------------- what never
+  // ran
+
+  /// Adds the unsupported operators of code that the run did not reach, so that the list
+  /// is complete even where the run had to stop.
+  void look_at(jit::Function& function) {
+    jit::GraphFunction* scripted = jit::tryToGraphFunction(function);
+    if (scripted == nullptr || !looked_at_.insert(&function).second) return;
+    look_at(*scripted->graph()->block());
+  }
+
+  void look_at(const jit::Block& block) {
+    for (const jit::Node* node : block.nodes()) {
+      for (const jit::Block* inner : node->blocks()) look_at(*inner);
+      if (node->kind() == c10::prim::CallFunction) {
+        look_at(*node->input(0)->type()->expect<c10::FunctionType>()->function());
+      } else if (node->kind() == c10::prim::CallMethod) {
+        if (const auto type = node->input(0)->type()->cast<c10::ClassType>()) {
+          if (jit::Function* f = type->findMethod(node->s(c10::attr::name))) look_at(*f);
+        }
+      }
+      const c10::FunctionSchema* schema = node->maybeSchema();
+      if (schema == nullptr || visited_.contains(node) || !node->kind().is_aten())
+        continue;
+      const bool takes_tensors =
+          std::ranges::any_of(node->inputs(), [](const jit::Value* v) {
+            return v->type()->isSubtypeOf(*c10::TensorType::get());
+          });
+      if (takes_tensors && find_row(schema->name()) == nullptr &&
+          !is_structural(schema->name(), {IValue()}) && !is_type_query(schema->name())) {
+        find(node, schema->name(), "");
+      }
+    }
+  }
+
+  Builder& builder_;
+  jit::Module module_;
+  std::vector<Finding> findings_;
+  int depth_ = 0;
+  std::int64_t executed_ = 0;
+  // Looked up only, never iterated.
+  std::unordered_map<const c10::ivalue::Object*, std::string> paths_;
+  std::unordered_set<const jit::Node*> visited_;
+  std::unordered_set<const jit::Function*> looked_at_;
+};
+
+}  // namespace
+
+Recording record(Builder& builder, torch::jit::Module module,
+                 std::vector<IValue> arguments) {
+  const at::NoGradGuard no_grad;
+  return Recorder(builder, module).run(std::move(arguments));
+}
+
+}  // namespace qopt::frontend
