@@ -13,7 +13,8 @@
  *   dot_tile   sums of QRT_TILE_ROWS rows times 4 columns
  *   dot_row    sums of one row times 4 columns
  *   finish     base + sums, requantised, zero point added, clamped
- *   sum_lanes  sum of a row's lanes (only where they are not centred)
+ *   widen      lanes of int8 codes minus a zero point (only where lanes are centred)
+ *   sum_lanes  sum of a row's lanes (only where they are not)
  * `narrow` says that no column holds -128. */
 #ifndef QRT_SRC_MATRIX_H
 #define QRT_SRC_MATRIX_H
@@ -40,7 +41,9 @@ static void dot_tile(const qrt_lane* const* x, const qrt_lane* const* w, size_t 
 static void dot_row(const qrt_lane* x, const qrt_lane* const* w, size_t depth, int narrow,
                     qrt_acc* acc);
 static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y);
-#if !QRT_CENTRED
+#if QRT_CENTRED
+static void widen(qrt_lane* lanes, const int8_t* codes, size_t count, int32_t zero);
+#else
 static int32_t sum_lanes(const qrt_lane* lanes, size_t depth);
 #endif
 
@@ -87,12 +90,11 @@ static qrt_lane* packed_row(const qrt_block* block, size_t row) {
 static void pack_codes(qrt_lane* dst, const void* src, int bytes, size_t count,
                        int32_t zero) {
 #if QRT_CENTRED
-  size_t i;
   if (bytes == 1) {
-    const int8_t* codes = (const int8_t*)src;
-    for (i = 0; i < count; ++i) dst[i] = (qrt_lane)(codes[i] - zero);
+    widen(dst, (const int8_t*)src, count, zero);
   } else {
     const int16_t* codes = (const int16_t*)src;
+    size_t i;
     for (i = 0; i < count; ++i) dst[i] = (qrt_lane)(codes[i] - zero);
   }
 #else
@@ -144,7 +146,11 @@ static const qrt_lane* pack_column(const qrt_columns* columns, const qrt_block* 
       return (const qrt_lane*)src;
     }
 #endif
-    qrt_unpack_row(dst, src, block->depth, columns->weight_bits, zero);
+    if (columns->weight_bits == 8) {
+      pack_codes(dst, src, 1, block->depth, zero);
+    } else {
+      qrt_unpack_row(dst, src, block->depth, columns->weight_bits, zero);
+    }
   }
   pack_tail(block, dst);
   return dst;

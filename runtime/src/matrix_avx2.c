@@ -12,6 +12,17 @@ typedef int32_t qrt_acc;
 
 #include "matrix.h"
 
+static void widen(qrt_lane* lanes, const int8_t* codes, size_t count, int32_t zero) {
+  const __m256i zeros = _mm256_set1_epi16((int16_t)zero);
+  size_t i;
+  for (i = 0; i + 16 <= count; i += 16) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i*)(const void*)(codes + i));
+    _mm256_storeu_si256((__m256i*)(void*)(lanes + i),
+                        _mm256_sub_epi16(_mm256_cvtepi8_epi16(bytes), zeros));
+  }
+  for (; i < count; ++i) lanes[i] = (qrt_lane)(codes[i] - zero);
+}
+
 static inline __m256i load_lanes(const qrt_lane* lanes) {
   return _mm256_loadu_si256((const __m256i*)(const void*)lanes);
 }

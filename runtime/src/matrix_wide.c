@@ -9,6 +9,11 @@ typedef int64_t qrt_acc;
 
 #include "matrix.h"
 
+static void widen(qrt_lane* lanes, const int8_t* codes, size_t count, int32_t zero) {
+  size_t i;
+  for (i = 0; i < count; ++i) lanes[i] = (qrt_lane)(codes[i] - zero);
+}
+
 static void dot_row(const qrt_lane* x, const qrt_lane* const* w, size_t depth, int narrow,
                     qrt_acc* acc) {
   const qrt_lane *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
