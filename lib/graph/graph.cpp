@@ -36,7 +36,7 @@ std::optional<Level> parse_level(std::string_view text) {
 }
 
 ValueId Graph::add_input(std::string name, DType dtype, Shape shape) {
-  num_elements(shape);  // refuses impossible shapes
+  require_possible(shape);
   const auto index = static_cast<std::int64_t>(inputs().size());
   return add_unchecked(
       op::Input{index}, {},

@@ -58,7 +58,7 @@ constexpr std::int64_t kMaxExtent = std::int64_t{1} << 31;
 }  // namespace
 
 void require_extent(std::int64_t extent, std::int64_t lo, std::string_view what) {
-  require(extent >= lo && extent <= kMaxExtent, "{} is {}; must be at least {}", what,
+  require(extent >= lo && extent <= kMaxExtent, "{} is {}; must be in [{}, 2^31]", what,
           extent, lo);
 }
 
@@ -529,9 +529,9 @@ ValueType infer(const Op& op, std::span<const ValueType> inputs, Level level) {
     const Arity arity = op_arity(op);
     shape_rules::require(inputs.size() >= arity.min && inputs.size() <= arity.max,
                          "takes {}, got {}", arity_text(arity), inputs.size());
-    for (const ValueType& input : inputs) num_elements(input.shape);
+    for (const ValueType& input : inputs) require_possible(input.shape);
     ValueType result = shape_rules::float_type(op, inputs, level);
-    num_elements(result.shape);
+    require_possible(result.shape);
     return result;
   } catch (const Error& e) {
     std::string types;
@@ -541,6 +541,13 @@ ValueType infer(const Op& op, std::span<const ValueType> inputs, Level level) {
     }
     throw Error(e.code(), fmt::format("{}({})", op_name(op), types), e.what());
   }
+}
+
+void require_possible(const Shape& shape) {
+  num_elements(shape);
+  Shape ones = shape;
+  std::ranges::replace(ones, 0, 1);
+  num_elements(ones);
 }
 
 Shape broadcast(const Shape& a, const Shape& b) {

@@ -33,6 +33,10 @@ std::string arity_text(const Arity& arity);
 /// "f32[1,3,32,32]", the spelling of the text form.
 std::string type_text(const ValueType& type);
 
+/// Throws Error(ModelUnsupported) unless every extent is >= 0 and their product, zeros
+/// counted as ones, fits int64: then strides fit too.
+void require_possible(const Shape& shape);
+
 /// NumPy broadcast of two shapes; throws Error(ModelUnsupported) when they do not.
 Shape broadcast(const Shape& a, const Shape& b);
 

@@ -363,7 +363,7 @@ class Parser {
     cursor_.word();
     value.shape = cursor_.list<std::int64_t>();
     try {
-      num_elements(value.shape);
+      require_possible(value.shape);
     } catch (const Error& e) {
       cursor_.fail(e.message());
     }

@@ -132,7 +132,7 @@ void check_inputs(const Graph& graph, Report& report) {
 void check_values(const Graph& graph, Report& report) {
   for (const Value& value : graph.values()) {
     try {
-      num_elements(value.shape);
+      require_possible(value.shape);
     } catch (const Error& e) {
       report.add(value.name, e.message());
       continue;
