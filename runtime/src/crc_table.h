@@ -2,7 +2,7 @@
  * CRC-32 of every byte value followed by 0, 1, 2 and 3 zero bytes (slicing by four,
  * Kounavis and Berry 2005): entry [0][b] is eight steps of the reflected polynomial
  * 0xEDB88320 from b, entry [k][b] is (previous >> 8) ^ [0][previous & 255].
- * tests/runtime/blob_test.cpp recomputes it. */
+ * tests/runtime/driver/blob.c compares with the definition. */
 #ifndef QRT_SRC_CRC_TABLE_H
 #define QRT_SRC_CRC_TABLE_H
 

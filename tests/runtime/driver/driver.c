@@ -304,6 +304,7 @@ int main(int argc, char** argv) {
   check_elementwise_kernels(cases);
   check_axis_kernels(cases);
   check_move_kernels(cases);
+  check_blob_reader(cases);
   for (i = 0; i < kRows; ++i) {
     printf("%-22s %-8s %zu codes compared\n", rows[i].kernel, rows[i].isa,
            row_comparisons[i]);

@@ -74,5 +74,6 @@ void check_matrix_kernels(int cases);
 void check_elementwise_kernels(int cases);
 void check_axis_kernels(int cases);
 void check_move_kernels(int cases);
+void check_blob_reader(int cases);
 
 #endif /* QOPT_TESTS_RUNTIME_DRIVER_H */
