@@ -57,17 +57,34 @@ static void check_copy(int cases) {
     begin_case("rank %d count %d bytes %d", p.rank, count, bytes);
     while ((row = next_row("copy_any", &at)) != NULL) {
       void* dst = guarded((size_t)((dst_size + before) * bytes));
-      const qrt_fill_params fill = {dst_size + before, 55, (uint8_t)bytes};
-      const driver_row* fill_row;
-      size_t fill_at = 0;
-      while ((fill_row = next_row("fill_any", &fill_at)) != NULL) {
-        int64_t* filled = (int64_t*)guarded((size_t)(dst_size + before) * sizeof *filled);
-        for (element = 0; element < dst_size + before; ++element) filled[element] = 55;
-        ((qrt_fill_fn*)fill_row->fn)(&fill, dst);
-        compare(fill_row, dst, bytes, filled, (size_t)(dst_size + before));
+      for (element = 0; element < dst_size + before; ++element) {
+        uint8_t* to = (uint8_t*)dst + element * bytes;
+        memset(to, 0, (size_t)bytes);
+        *to = 55;
       }
       ((qrt_copy_fn*)row->fn)(&p, src, (uint8_t*)dst + before * bytes);
       compare(row, dst, bytes, expected, (size_t)(dst_size + before));
+    }
+    end_case();
+  }
+}
+
+static void check_fill(int cases) {
+  int i;
+  for (i = 0; i < cases; ++i) {
+    const int bytes = pick_bytes();
+    const qrt_fill_params p = {pick(1, 99), pick(code_min_of(bytes), code_max_of(bytes)),
+                               (uint8_t)bytes};
+    int64_t* expected = (int64_t*)guarded((size_t)p.count * sizeof *expected);
+    const driver_row* row;
+    size_t at = 0;
+    int32_t k;
+    for (k = 0; k < p.count; ++k) expected[k] = p.value;
+    begin_case("count %d value %d bytes %d", p.count, p.value, bytes);
+    while ((row = next_row("fill_any", &at)) != NULL) {
+      void* y = guarded((size_t)(p.count * bytes));
+      ((qrt_fill_fn*)row->fn)(&p, y);
+      compare(row, y, bytes, expected, (size_t)p.count);
     }
     end_case();
   }
@@ -159,6 +176,7 @@ static void check_quantize(int cases) {
 
 void check_move_kernels(int cases) {
   check_copy(cases);
+  check_fill(cases / 2);
   check_gather(cases / 2);
   check_quantize(cases);
 }

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+// Every kernel of every instruction set against the integer meaning, by compiling and
+// running tests/runtime/driver: natively, and under qemu where cross compilers are.
+// Planted faults show that the driver would notice.
+#include <algorithm>
+
+#include "tests/runtime/toolchain.h"
+#include "tests/support/catch.h"
+
+namespace qopt::test {
+namespace {
+
+const fs::path kSource = QOPT_SOURCE_DIR;
+const std::vector<std::string> kStrict = {"-std=c99", "-Wall",        "-Wextra",
+                                          "-Werror",  "-Wconversion", "-pedantic"};
+
+struct Target {
+  std::string name, compiler;
+  std::vector<std::string> flags, runner;
+  std::string isa;  // a variant that must appear in the driver's list
+};
+
+bool host_has_avx2() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") != 0;
+#else
+  return false;
+#endif
+}
+
+std::vector<Target> targets() {
+  const std::vector<std::string> arm64 = {"qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"};
+  std::vector<std::string> a72 = arm64, newest = arm64;
+  a72.insert(a72.end(), {"-cpu", "cortex-a72"});
+  newest.insert(newest.end(), {"-cpu", "max"});
+  std::vector<Target> rows = {
+      {"portable", "gcc", {"-O3", "-DQRT_FORCE_PORTABLE"}, {}, "c"},
+      {"portable, clang", "clang", {"-O2", "-DQRT_FORCE_PORTABLE"}, {}, "c"},
+      {"aarch64", "aarch64-linux-gnu-gcc", {"-O2"}, a72, "neon"},
+      {"aarch64-dotprod",
+       "aarch64-linux-gnu-gcc",
+       {"-O2", "-march=armv8.2-a+dotprod"},
+       newest,
+       "dotprod"},
+      {"armv7-neon",
+       "arm-linux-gnueabihf-gcc",
+       {"-O2", "-mfpu=neon"},
+       {"qemu-arm", "-L", "/usr/arm-linux-gnueabihf", "-cpu", "max"},
+       "armv7"},
+  };
+#if defined(__x86_64__)
+  rows.push_back({"x86-avx2", "gcc", {"-O2", "-mavx2"}, {}, "avx2"});
+  rows.push_back({"x86-avx2, clang", "clang", {"-O0", "-mavx2"}, {}, "avx2"});
+#endif
+  return rows;
+}
+
+/// Why a target cannot be tried here; empty if it can.
+std::string obstacle(const Target& target) {
+  if (!on_path(target.compiler)) return target.compiler + " is not installed";
+  if (!target.runner.empty() && !on_path(target.runner[0])) {
+    return target.runner[0] + " is not installed";
+  }
+  if (target.isa == "avx2" && !host_has_avx2()) return "this processor has no AVX2";
+  return {};
+}
+
+/// Compiles the runtime in `runtime` and the driver, and runs it.
+Outcome drive(const Target& target, const fs::path& runtime, int cases) {
+  TempFolder folder;
+  const std::string program = (folder.path() / "driver").string();
+  std::vector<std::string> command = {target.compiler};
+  const auto append = [&command](const std::vector<std::string>& more) {
+    command.insert(command.end(), more.begin(), more.end());
+  };
+  append(kStrict);
+  append(target.flags);
+  append({"-I", (runtime / "include").string(), "-o", program});
+  append(files_in(runtime / "src", ".c"));
+  append(files_in(kSource / "tests/runtime/driver", ".c"));
+  append({"-lm"});
+  const Outcome compiled = run(command);
+  INFO(target.name << ": " << compiled.output.substr(0, 2000));
+  REQUIRE(compiled.exit_code == 0);
+  std::vector<std::string> execution = target.runner;
+  execution.insert(execution.end(), {program, std::to_string(cases)});
+  return run(execution);
+}
+
+TEST_CASE("every kernel equals the integer meaning on every target") {
+  for (const Target& target : targets()) {
+    const std::string reason = obstacle(target);
+    if (!reason.empty()) {
+      WARN("not tested: " << target.name << ": " << reason);
+      continue;
+    }
+    const Outcome outcome = drive(target, kSource / "runtime", 150);
+    INFO(target.name << ":\n" << outcome.output);
+    CHECK(outcome.exit_code == 0);
+    CHECK(outcome.output.find(" 0 differences, 0 variants without a check") !=
+          std::string::npos);
+    const bool has_variant =
+        outcome.output.find(" " + target.isa + " ") != std::string::npos;
+    CHECK(has_variant);
+  }
+}
+
+struct Fault {
+  std::string name, target, file, text, replacement;
+};
+
+std::vector<Fault> faults() {
+  const std::string tie = "(int32_t)(((int64_t)x + ((int64_t)1 << (n - 1))) >> n)";
+  const std::string off = "(int32_t)(((int64_t)x + ((int64_t)1 << (n - 1)) - 1) >> n)";
+  return {
+      {"ties rounded down", "portable", "include/qrt/arith.h", tie, off},
+      {"one rounding instead of two", "portable", "include/qrt/arith.h",
+       "return qrt_shift_right(qrt_mul_high(qrt_shift_left(acc, left), multiplier), "
+       "right);",
+       "return qrt_saturate32(((int64_t)acc * multiplier + ((int64_t)1 << (30 - left + "
+       "right)))"
+       " >> (31 - left + right));"},
+      {"padding is code 0", "portable", "src/matrix.h",
+       "  (void)zero;\n  memset(dst, 0, count * sizeof *dst);",
+       "  while (count > 0) dst[--count] = (qrt_lane)-zero;"},
+      {"swapped channels", "portable", "src/matrix.h", "codes[i]);",
+       "codes[width == 4 ? i ^ 1 : i]);"},
+      {"one byte too far", "portable", "src/move_c.c", "memcpy(dst, src, count * bytes);",
+       "memcpy(dst, src, count * bytes + 1);"},
+      {"padding is code 0", "aarch64", "src/matrix.h",
+       "memset(dst, (uint8_t)zero, count);", "(void)zero;\n  memset(dst, 0, count);"},
+      {"products of -128 paired", "aarch64", "src/matrix_neon.c", "if (narrow) return",
+       "if (narrow || 1) return"},
+      {"ties rounded down", "x86-avx2", "src/avx2.h", "_mm256_and_si256(last, one)",
+       "_mm256_andnot_si256(last, one)"},
+  };
+}
+
+TEST_CASE("the driver notices planted faults") {
+  const std::vector<Target> all = targets();
+  for (const Fault& fault : faults()) {
+    const auto target = std::find_if(all.begin(), all.end(), [&fault](const Target& t) {
+      return t.name == fault.target;
+    });
+    const std::string reason =
+        target == all.end() ? "not a target of this machine" : obstacle(*target);
+    if (!reason.empty()) {
+      WARN("not tested: " << fault.name << " on " << fault.target << ": " << reason);
+      continue;
+    }
+    TempFolder folder;
+    fs::copy(kSource / "runtime", folder.path(), fs::copy_options::recursive);
+    std::string text = read_text(folder.path() / fault.file);
+    const std::size_t at = text.find(fault.text);
+    INFO(fault.name << " on " << fault.target);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, fault.text.size(), fault.replacement);
+    write_text(folder.path() / fault.file, text);
+    Target quick = *target;
+    quick.flags.push_back("-O1");
+    const Outcome outcome = drive(quick, folder.path(), 40);
+    INFO(outcome.output);
+    CHECK(outcome.exit_code != 0);
+    const bool told = outcome.output.find("DIFFERENCE") != std::string::npos ||
+                      outcome.output.find("OUT OF BOUNDS") != std::string::npos;
+    CHECK(told);
+  }
+}
+
+TEST_CASE("the runtime compiles without warnings everywhere") {
+  const std::vector<std::vector<std::string>> compilers = {
+    {"gcc", "-O0"},
+    {"gcc", "-O3", "-ffreestanding"},
+    {"clang", "-O2", "-ffreestanding"},
+    {"aarch64-linux-gnu-gcc", "-O3", "-march=armv8.2-a+dotprod"},
+    {"arm-linux-gnueabihf-gcc", "-O3", "-mfpu=neon"},
+#if defined(__x86_64__)
+    {"gcc", "-O3", "-mavx2"},
+    {"clang", "-O0", "-mavx2"},
+#endif
+  };
+  for (const std::vector<std::string>& compiler : compilers) {
+    if (!on_path(compiler[0])) {
+      WARN("not tested: " << compiler[0] << " is not installed");
+      continue;
+    }
+    TempFolder folder;
+    for (const std::string& source : files_in(kSource / "runtime/src", ".c")) {
+      std::vector<std::string> command = compiler;
+      command.insert(command.end(), kStrict.begin(), kStrict.end());
+      command.insert(command.end(), {"-Wmissing-prototypes", "-I",
+                                     (kSource / "runtime/include").string(), "-c", "-o",
+                                     (folder.path() / "object.o").string(), source});
+      const Outcome outcome = run(command);
+      INFO(compiler[0] << " " << compiler[1] << " " << source << "\n" << outcome.output);
+      CHECK(outcome.exit_code == 0);
+    }
+  }
+}
+
+TEST_CASE("the portable runtime needs nothing but memcpy and memset") {
+  if (!on_path("gcc") || !on_path("nm")) {
+    WARN("not tested: gcc or nm is not installed");
+    return;
+  }
+  TempFolder folder;
+  const std::string object = (folder.path() / "all.o").string();
+  std::vector<std::string> command = {"gcc",
+                                      "-O2",
+                                      "-r",
+                                      "-nostdlib",
+                                      "-fno-pie",
+                                      "-std=c99",
+                                      "-DQRT_FORCE_PORTABLE",
+                                      "-fno-stack-protector",
+                                      "-I",
+                                      (kSource / "runtime/include").string(),
+                                      "-o",
+                                      object};
+  for (const std::string& file : files_in(kSource / "runtime/src", ".c")) {
+    command.push_back(file);
+  }
+  const Outcome linked = run(command);
+  INFO(linked.output);
+  REQUIRE(linked.exit_code == 0);
+  const Outcome undefined = run({"nm", "-u", object});
+  REQUIRE(undefined.exit_code == 0);
+  std::istringstream lines(undefined.output);
+  for (std::string kind, symbol; lines >> kind >> symbol;) {
+    INFO(symbol);
+    const bool allowed = symbol == "memcpy" || symbol == "memset";
+    CHECK(allowed);
+  }
+}
+
+}  // namespace
+}  // namespace qopt::test
