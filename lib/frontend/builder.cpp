@@ -3,6 +3,7 @@
 // memory they share.
 #include "lib/frontend/builder.h"
 
+#include <cmath>
 #include <utility>
 
 #include "lib/aten/bridge.h"
@@ -18,11 +19,14 @@ c10::weak_intrusive_ptr<c10::StorageImpl> pin_storage(const at::Tensor& tensor) 
   return tensor.storage().getWeakStorageImpl();
 }
 
-void refuse_not_finite(const at::Tensor& tensor, const std::string& name,
+void refuse_not_finite(const Tensor& tensor, const std::string& name,
                        bool allow_infinity) {
-  const bool has_nan = at::isnan(tensor).any().item<bool>();
-  const bool has_infinity = !allow_infinity && at::isinf(tensor).any().item<bool>();
-  if (!has_nan && !has_infinity) return;
+  bool has_nan = false, has_infinity = false;
+  for (float x : tensor.values<float>()) {
+    has_nan |= std::isnan(x);
+    has_infinity |= std::isinf(x);
+  }
+  if (!has_nan && (!has_infinity || allow_infinity)) return;
   throw Error(ExitCode::ModelUnsupported, name,
               fmt::format("the weights hold {}", has_nan ? "NaN" : "infinity"),
               "the file is damaged or training diverged");
@@ -109,12 +113,10 @@ ValueId Builder::value(const at::Tensor& tensor, const std::string& fallback_nam
 
 ValueId Builder::constant(const at::Tensor& tensor, const std::string& name,
                           bool allow_infinity) {
-  at::Tensor dense = tensor.detach();
-  if (dense.is_floating_point()) {
-    dense = dense.to(at::kFloat);
-    refuse_not_finite(dense, name, allow_infinity);
-  }
-  return graph_.add_constant(name, aten::from_at(dense));
+  const bool is_floating = tensor.is_floating_point();
+  Tensor dense = aten::from_at(is_floating ? tensor.to(at::kFloat) : tensor);
+  if (is_floating) refuse_not_finite(dense, name, allow_infinity);
+  return graph_.add_constant(name, std::move(dense));
 }
 
 }  // namespace qopt::frontend

@@ -52,14 +52,22 @@ jit::Module load_module(const fs::path& path) {
   }
 }
 
-/// Devices written into the code (torch.zeros(..., device='cuda:0')) become the CPU.
-void move_constants_to_cpu(jit::Block& block) {
+/// Devices written into the code (torch.zeros(..., device='cuda:0'), x.cuda()) become the
+/// CPU.
+void move_code_to_cpu(jit::Block& block) {
+  std::vector<jit::Node*> replaced;
   for (jit::Node* node : block.nodes()) {
-    for (jit::Block* inner : node->blocks()) move_constants_to_cpu(*inner);
-    if (node->kind() != c10::prim::Constant || node->outputs().empty()) continue;
-    if (node->output()->type()->kind() != c10::TypeKind::DeviceObjType) continue;
-    if (node->hasAttribute(c10::attr::value)) node->s_(c10::attr::value, "cpu");
+    for (jit::Block* inner : node->blocks()) move_code_to_cpu(*inner);
+    if (node->kind() == c10::Symbol::fromQualString("aten::cuda")) {
+      node->replaceWithNewSymbol(c10::Symbol::fromQualString("aten::cpu"));
+      replaced.push_back(node);
+    } else if (node->kind() == c10::prim::Constant && !node->outputs().empty() &&
+               node->output()->type()->kind() == c10::TypeKind::DeviceObjType &&
+               node->hasAttribute(c10::attr::value)) {
+      node->s_(c10::attr::value, "cpu");
+    }
   }
+  for (jit::Node* node : replaced) node->destroy();
 }
 
 /// Half and double precision parameters become float32, which everything here computes
@@ -112,7 +120,7 @@ Model Model::load(const fs::path& path) {
     for (jit::Function* function :
          impl->module._ivalue()->compilation_unit()->get_functions()) {
       if (jit::GraphFunction* scripted = jit::tryToGraphFunction(*function)) {
-        move_constants_to_cpu(*scripted->graph()->block());
+        move_code_to_cpu(*scripted->graph()->block());
       }
     }
     make_float(impl->module);
@@ -141,8 +149,7 @@ Graph Model::import(std::span<const InputSpec> inputs) const {
     examples.push_back(at::zeros(
         spec.shape, at::TensorOptions().dtype(aten::to_scalar_type(spec.dtype))));
   }
-  const jit::Module copy = impl_->module.deepcopy();
-  BoundArguments arguments = bind_arguments(copy, examples);
+  BoundArguments arguments = bind_arguments(impl_->module, examples);
   Builder builder;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::string& name =
@@ -150,7 +157,7 @@ Graph Model::import(std::span<const InputSpec> inputs) const {
     builder.bind(examples[i],
                  builder.graph().add_input(name, inputs[i].dtype, inputs[i].shape));
   }
-  Recording recording = record(builder, copy, std::move(arguments.values));
+  Recording recording = record(builder, impl_->module, std::move(arguments.values));
   if (!recording.findings.empty()) {
     throw Error(ExitCode::ModelUnsupported, impl_->path, describe(recording.findings),
                 "'qopt supported-ops' lists what is supported");

@@ -17,6 +17,7 @@
 
 #include "lib/aten/bridge.h"
 #include "lib/frontend/call.h"
+#include "lib/frontend/script.h"
 #include "lib/frontend/table.h"
 
 namespace qopt::frontend {
@@ -30,63 +31,10 @@ constexpr int kDeepestCall = 500;  // nested calls; scripted code has no recursi
 constexpr std::int64_t kMostNodes =
     20'000'000;  // executed; a loop that never ends stops here
 
+constexpr const char* kWritesState = "changes the model's own state";
+
 /// The run cannot go on; what is left is only looked at.
 struct Stop {};
-
-/// Where the operator stands in the author's source if the file says so, else in the
-/// archive's.
-std::string source_of(const jit::Node* node) {
-  jit::SourceRange range = node->sourceRange();
-  if (const auto original = range.findSourceRangeThatGenerated()) range = *original;
-  if (const auto place = range.file_line_col()) {
-    return fmt::format("{}:{}", std::get<0>(*place), std::get<1>(*place));
-  }
-  return {};
-}
-
-/// Operators that handle containers or identity and never look into a tensor.
-bool is_structural(const std::string& name, const IValues& args) {
-  static const std::set<std::string, std::less<>> kNames = {
-      "aten::append",         "aten::extend",    "aten::insert",     "aten::pop",
-      "aten::clear",          "aten::reverse",   "aten::copy",       "aten::list",
-      "aten::__getitem__",    "aten::_set_item", "aten::len",        "aten::__is__",
-      "aten::__isnot__",      "aten::keys",      "aten::values",     "aten::items",
-      "aten::dict",           "aten::get",       "aten::setdefault", "aten::update",
-      "aten::popitem",        "aten::Delete",    "aten::format",     "aten::__contains__",
-      "prim::unchecked_cast", "prim::data",
-  };
-  if (kNames.contains(name)) return args.empty() || !args[0].isTensor();
-  // "+", "*" and slices of lists share their names with those of tensors.
-  return (name == "aten::add" || name == "aten::add_" || name == "aten::mul" ||
-          name == "aten::slice") &&
-         !args.empty() && args[0].isList();
-}
-
-/// prim operators whose result follows from types and shapes alone.
-bool is_type_query(const std::string& name) {
-  static const std::set<std::string, std::less<>> kNames = {
-      "prim::dtype",         "prim::device",    "prim::layout",
-      "prim::is_cuda",       "prim::is_nested", "prim::is_quantized",
-      "prim::is_sparse",     "prim::is_mkldnn", "prim::is_mps",
-      "prim::is_meta",       "prim::is_xpu",    "prim::is_ort",
-      "prim::is_vulkan",     "prim::is_ipu",    "prim::is_sparse_csr",
-      "prim::requires_grad", "prim::itemsize",  "prim::shape",
-  };
-  return kNames.contains(name);
-}
-
-/// Tensor arguments that the operator writes in place.
-std::vector<at::Tensor> written_arguments(const c10::FunctionSchema& schema,
-                                          const IValues& args) {
-  std::vector<at::Tensor> written;
-  for (std::size_t i = 0; i < schema.arguments().size() && i < args.size(); ++i) {
-    const c10::AliasInfo* alias = schema.arguments()[i].alias_info();
-    if (alias != nullptr && alias->isWrite()) {
-      for_each_tensor(args[i], [&](const at::Tensor& t) { written.push_back(t); });
-    }
-  }
-  return written;
-}
 
 class Recorder {
  public:
@@ -111,20 +59,25 @@ class Recorder {
     Recording recording;
     arguments.insert(arguments.begin(), module_._ivalue());
     jit::Function& forward = module_.get_method("forward").function();
+    ModuleCall root{"", is_leaf(module_)};
     try {
-      recording.result =
-          call(forward, std::move(arguments), "", is_leaf(module_), nullptr);
+      recording.result = call(forward, std::move(arguments), root, nullptr);
     } catch (const Stop&) {
-      look_at(forward);
+      add_unreached(forward);
     }
     recording.findings = std::move(findings_);
     return recording;
   }
 
  private:
+  /// One run of a module's method; functions called from it share it.
+  struct ModuleCall {
+    std::string path;
+    bool is_leaf = false;   // the module has no submodules
+    bool is_named = false;  // a node of this call goes by the module's path
+  };
   struct Frame {
-    std::string path;      // of the module whose code runs
-    bool is_leaf = false;  // the module has no submodules
+    ModuleCall* module = nullptr;
     std::unordered_map<const jit::Value*, IValue> values;
   };
 
@@ -146,11 +99,27 @@ class Recorder {
     throw Stop{};
   }
 
-  // ------------------------------------------------------------------------- control
-  // flow
+  /// Adds the unsupported operators of code that the run did not reach, so that the list
+  /// is complete even where the run had to stop.
+  void add_unreached(jit::Function& forward) {
+    for_each_reachable_node(forward, [&](const jit::Node* node) {
+      const c10::FunctionSchema* schema = node->maybeSchema();
+      if (schema == nullptr || visited_.contains(node) || !node->kind().is_aten()) return;
+      const bool takes_tensors =
+          std::ranges::any_of(node->inputs(), [](const jit::Value* v) {
+            return v->type()->isSubtypeOf(*c10::TensorType::get());
+          });
+      if (takes_tensors && find_row(schema->name()) == nullptr &&
+          !is_structural(schema->name(), {IValue()})) {
+        find(node, schema->name(), "");
+      }
+    });
+  }
 
-  IValue call(jit::Function& function, IValues arguments, const std::string& path,
-              bool leaf, const jit::Node* caller) {
+  // ---- control flow
+
+  IValue call(jit::Function& function, IValues arguments, ModuleCall& module,
+              const jit::Node* caller) {
     jit::GraphFunction* scripted = jit::tryToGraphFunction(function);
     if (scripted == nullptr) {
       function.run(arguments);
@@ -159,7 +128,7 @@ class Recorder {
     if (depth_ >= kDeepestCall) stop(caller, "calls nest too deeply");
     ++depth_;
     const std::shared_ptr<jit::Graph> graph = scripted->graph();
-    Frame frame{path, leaf, {}};
+    Frame frame{&module, {}};
     // Omitted trailing arguments take their defaults.
     const auto& formal = function.getSchema().arguments();
     for (std::size_t i = arguments.size(); i < formal.size(); ++i) {
@@ -254,10 +223,11 @@ class Recorder {
     jit::Function* method = object->type()->findMethod(node->s(c10::attr::name));
     if (method == nullptr) stop(node, "a method that the file does not hold");
     const auto path = paths_.find(object.get());
-    const bool is_module = path != paths_.end();
-    set(frame, node,
-        {call(*method, std::move(arguments), is_module ? path->second : frame.path,
-              is_module ? is_leaf(jit::Module(object)) : frame.is_leaf, node)});
+    if (path == paths_.end()) {
+      return set(frame, node, {call(*method, std::move(arguments), *frame.module, node)});
+    }
+    ModuleCall inner{path->second, is_leaf(jit::Module(object))};
+    set(frame, node, {call(*method, std::move(arguments), inner, node)});
   }
 
   void run_function(const jit::Node* node, Frame& frame) {
@@ -265,12 +235,12 @@ class Recorder {
     arguments.erase(arguments.begin());
     const auto type = node->input(0)->type()->expect<c10::FunctionType>();
     set(frame, node,
-        {call(*type->function(), std::move(arguments), frame.path, frame.is_leaf, node)});
+        {call(*type->function(), std::move(arguments), *frame.module, node)});
   }
 
   void run_fork(const jit::Node* node, Frame& frame) {
     const std::shared_ptr<jit::Graph> graph = node->g(c10::attr::Subgraph);
-    Frame inner{frame.path, frame.is_leaf, {}};
+    Frame inner{frame.module, {}};
     for (std::size_t i = 0; i < graph->inputs().size(); ++i) {
       inner.values[graph->inputs()[i]] = value(frame, node->inputs().at(i));
     }
@@ -278,56 +248,31 @@ class Recorder {
     set(frame, node, {value(inner, graph->outputs().at(0))});
   }
 
-  // ------------------------------------------------------------------------- values
+  // ---- values
 
   /// State may be set to what it is already; anything else outlives the call.
   void run_set_attribute(const jit::Node* node, Frame& frame) {
     const auto object = value(frame, node->input(0)).toObject();
     const IValue next = value(frame, node->input(1));
     const std::string& name = node->s(c10::attr::name);
-    if (paths_.contains(object.get())) {
-      const IValue now = object->getAttr(name);
-      const bool same =
-          now.is(next) || (!now.isTensor() && !now.isObject() && !now.isList() &&
-                           !now.isGenericDict() && now == next);
-      if (!same) {
-        const std::string& path = paths_.at(object.get());
-        find(node, "prim::SetAttr",
-             fmt::format("the model keeps state in '{}{}{}'", path,
-                         path.empty() ? "" : ".", name));
-      }
-    }
-    object->setAttr(name, next);
+    if (!paths_.contains(object.get())) return object->setAttr(name, next);
+    const IValue now = object->getAttr(name);
+    const bool is_plain =
+        !now.isTensor() && !now.isObject() && !now.isList() && !now.isGenericDict();
+    if (now.is(next) || (is_plain && now == next)) return;
+    const std::string& path = paths_.at(object.get());
+    find(node, "prim::SetAttr",
+         fmt::format("the model keeps state in '{}{}{}'", path, path.empty() ? "" : ".",
+                     name));
   }
 
-  IValue construct_list(const jit::Node* node, const IValues& elements) {
-    c10::impl::GenericList list(
-        node->output()->type()->expect<c10::ListType>()->getElementType());
-    for (const IValue& element : elements) list.push_back(element);
-    return IValue(std::move(list));
-  }
-
-  IValue construct_dict(const jit::Node* node, const IValues& entries) {
-    const auto type = node->output()->type()->expect<c10::DictType>();
-    c10::impl::GenericDict dict(type->getKeyType(), type->getValueType());
-    for (std::size_t i = 0; i + 1 < entries.size(); i += 2) {
-      dict.insert_or_assign(entries[i], entries[i + 1]);
-    }
-    return IValue(std::move(dict));
-  }
-
-  IValue construct_tuple(const jit::Node* node, IValues elements) {
-    const auto type = node->output()->type()->expect<c10::TupleType>();
-    if (type->name())
-      return IValue(c10::ivalue::Tuple::createNamed(std::move(elements), type));
-    return IValue(c10::ivalue::Tuple::create(std::move(elements)));
-  }
-
-  static bool is_instance(const jit::Node* node, const IValue& v) {
-    const c10::TypePtr type = v.type();
-    return std::ranges::any_of(
-        node->tys(c10::attr::types),
-        [&](const c10::TypePtr& wanted) { return type->isSubtypeOf(*wanted); });
+  void run_tuple_index(const jit::Node* node, Frame& frame) {
+    const IValues elements = value(frame, node->input(0)).toTupleRef().elements().vec();
+    const auto size = static_cast<std::int64_t>(elements.size());
+    const std::int64_t index = value(frame, node->input(1)).toInt();
+    if (index < -size || index >= size) stop(node, "an index outside the tuple");
+    set(frame, node,
+        {elements[static_cast<std::size_t>(index < 0 ? index + size : index)]});
   }
 
   [[noreturn]] void run_raise(const jit::Node* node, const Frame& frame) {
@@ -368,6 +313,7 @@ class Recorder {
       case prim::TupleUnpack:
         return set(frame, node,
                    value(frame, node->input()).toTupleRef().elements().vec());
+      case prim::TupleIndex: return run_tuple_index(node, frame);
       case prim::TupleSlice: {
         const IValues all = value(frame, node->input()).toTupleRef().elements().vec();
         return set(frame, node,
@@ -394,11 +340,18 @@ class Recorder {
     }
   }
 
-  // ------------------------------------------------------------------------- operators
+  // ---- operators
 
   IValues execute(const jit::Node* node, const c10::FunctionSchema& schema,
                   const IValues& args) {
     jit::Stack stack = args;
+    // The module is not ours to change: what writes to its tensors writes to a copy. That
+    // is reported anyway.
+    for (std::size_t i = 0; i < schema.arguments().size() && i < stack.size(); ++i) {
+      const c10::AliasInfo* alias = schema.arguments()[i].alias_info();
+      if (alias == nullptr || !alias->isWrite() || !stack[i].isTensor()) continue;
+      if (builder_.is_state(stack[i].toTensor())) stack[i] = stack[i].toTensor().clone();
+    }
     if (schema.is_vararg()) stack.emplace_back(static_cast<std::int64_t>(args.size()));
     try {
       node->getOperation()(stack);
@@ -415,12 +368,15 @@ class Recorder {
     return stack;
   }
 
-  /// "layer1.0.conv1" for the one operator of a module without submodules, else
-  /// "layer1.0.add". The graph makes repeated names differ.
-  std::string name_for(const Frame& frame, const Call& call, const Row& row) const {
-    if (frame.path.empty()) return call.op();
-    if (frame.is_leaf && !is_move(row)) return frame.path;
-    return fmt::format("{}.{}", frame.path, call.op());
+  /// "layer1.0.conv1" for the first computing operator of a module without submodules,
+  /// else "layer1.0.add". The graph makes repeated names differ.
+  static std::string name_for(ModuleCall& module, const Call& call, const Row& row) {
+    if (module.path.empty()) return call.op();
+    if (!module.is_leaf || module.is_named || is_move(row)) {
+      return fmt::format("{}.{}", module.path, call.op());
+    }
+    module.is_named = true;
+    return module.path;
   }
 
   bool any_tensor(const IValues& args,
@@ -462,20 +418,23 @@ class Recorder {
         return tensors;
       });
       find(node, name,
-           reads_values && !results.empty() ? "depends on the values of the inputs" : "");
+           writes_state(*schema, args)        ? kWritesState
+           : reads_values && !results.empty() ? "depends on the values of the inputs"
+                                              : "");
       return set_opaque(node, frame, *schema, args, std::move(results));
     }
     record_call(node, frame, *schema, *row, args);
   }
 
+  bool writes_state(const c10::FunctionSchema& schema, const IValues& args) const {
+    return std::ranges::any_of(written_arguments(schema, args),
+                               [&](const at::Tensor& t) { return builder_.is_state(t); });
+  }
+
   IValues run_on_constants(const jit::Node* node, const c10::FunctionSchema& schema,
                            const IValues& args) {
-    const std::vector<at::Tensor> written = written_arguments(schema, args);
-    for (const at::Tensor& t : written) {
-      if (builder_.is_state(t))
-        find(node, schema.name(), "changes the model's own state");
-    }
-    if (!written.empty()) builder_.forget_constants();
+    if (writes_state(schema, args)) find(node, schema.name(), kWritesState);
+    if (!written_arguments(schema, args).empty()) builder_.forget_constants();
     IValues results = execute(node, schema, args);
     name_results(args, results);
     return results;
@@ -498,8 +457,6 @@ class Recorder {
   void set_opaque(const jit::Node* node, Frame& frame, const c10::FunctionSchema& schema,
                   const IValues& args, IValues results) {
     for (const at::Tensor& t : written_arguments(schema, args)) {
-      if (builder_.is_state(t))
-        find(node, schema.name(), "changes the model's own state");
       builder_.bind_opaque(t, /*written=*/true);
     }
     for (const IValue& result : results) {
@@ -513,8 +470,6 @@ class Recorder {
   void record_call(const jit::Node* node, Frame& frame, const c10::FunctionSchema& schema,
                    const Row& row, const IValues& args) {
     const std::vector<at::Tensor> written = written_arguments(schema, args);
-    const bool writes_state = std::ranges::any_of(
-        written, [&](const at::Tensor& t) { return builder_.is_state(t); });
     // The converter must see constants as they were before the call wrote to them.
     IValues before = args;
     for (IValue& arg : before) {
@@ -524,11 +479,12 @@ class Recorder {
       if (is_written) arg = arg.toTensor().clone();
     }
     IValues results = execute(node, schema, args);
-    if (writes_state || any_tensor(args, &Builder::is_opaque)) {
+    if (writes_state(schema, args)) find(node, schema.name(), kWritesState);
+    if (writes_state(schema, args) || any_tensor(args, &Builder::is_opaque)) {
       return set_opaque(node, frame, schema, args, std::move(results));
     }
     Call unnamed(builder_, schema, before, results, "", "");
-    Call call(builder_, schema, before, results, name_for(frame, unnamed, row),
+    Call call(builder_, schema, before, results, name_for(*frame.module, unnamed, row),
               source_of(node));
     try {
       row.convert(call);
@@ -557,41 +513,6 @@ class Recorder {
     }
   }
 
-  // ------------------------------------------------------------------------- what never
-  // ran
-
-  /// Adds the unsupported operators of code that the run did not reach, so that the list
-  /// is complete even where the run had to stop.
-  void look_at(jit::Function& function) {
-    jit::GraphFunction* scripted = jit::tryToGraphFunction(function);
-    if (scripted == nullptr || !looked_at_.insert(&function).second) return;
-    look_at(*scripted->graph()->block());
-  }
-
-  void look_at(const jit::Block& block) {
-    for (const jit::Node* node : block.nodes()) {
-      for (const jit::Block* inner : node->blocks()) look_at(*inner);
-      if (node->kind() == c10::prim::CallFunction) {
-        look_at(*node->input(0)->type()->expect<c10::FunctionType>()->function());
-      } else if (node->kind() == c10::prim::CallMethod) {
-        if (const auto type = node->input(0)->type()->cast<c10::ClassType>()) {
-          if (jit::Function* f = type->findMethod(node->s(c10::attr::name))) look_at(*f);
-        }
-      }
-      const c10::FunctionSchema* schema = node->maybeSchema();
-      if (schema == nullptr || visited_.contains(node) || !node->kind().is_aten())
-        continue;
-      const bool takes_tensors =
-          std::ranges::any_of(node->inputs(), [](const jit::Value* v) {
-            return v->type()->isSubtypeOf(*c10::TensorType::get());
-          });
-      if (takes_tensors && find_row(schema->name()) == nullptr &&
-          !is_structural(schema->name(), {IValue()}) && !is_type_query(schema->name())) {
-        find(node, schema->name(), "");
-      }
-    }
-  }
-
   Builder& builder_;
   jit::Module module_;
   std::vector<Finding> findings_;
@@ -600,7 +521,6 @@ class Recorder {
   // Looked up only, never iterated.
   std::unordered_map<const c10::ivalue::Object*, std::string> paths_;
   std::unordered_set<const jit::Node*> visited_;
-  std::unordered_set<const jit::Function*> looked_at_;
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Silence: LibTorch's warnings go nowhere while it lives; a library prints nothing. The one place
-// that knows that LibTorch 2 renamed the interface.
+// Silence: LibTorch's warnings go nowhere while it lives; a library prints nothing. The
+// one place that knows that LibTorch 2 renamed the interface.
 #pragma once
 
 #include <c10/util/Exception.h>

@@ -148,7 +148,6 @@ constexpr Row kTable[] = {
     {{"aten::to", "identity", "same element type, or between integers"}, convert_to},
     {{"aten::type_as", "identity", "same element type"}, convert_to},
     {{"aten::cpu", "identity", ""}, convert_identity},
-    {{"aten::cuda", "identity", "on machines with CUDA"}, convert_identity},
     {{"aten::detach", "identity", ""}, convert_identity},
     {{"aten::clone", "identity", ""}, convert_identity},
     {{"aten::alias", "identity", ""}, convert_identity},
