@@ -150,7 +150,7 @@ void measure(const char* name, Graph graph, Arithmetic arithmetic, int runs) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     best = std::min(best, took.count());
   }
-  std::printf("%-10s %7.1f MMAC  best of %4d: %8.3f ms  %8.1f images/s  %6.1f GMAC/s\n",
+  std::printf("%-17s %7.1f MMAC  best of %4d: %8.3f ms  %8.1f images/s  %6.1f GMAC/s\n",
               name, static_cast<double>(macs) / 1e6, runs, best * 1e3, 1.0 / best,
               static_cast<double>(macs) / best / 1e9);
 }
@@ -158,9 +158,10 @@ void measure(const char* name, Graph graph, Arithmetic arithmetic, int runs) {
 }  // namespace
 
 int main() {
-  measure("resnet20", resnet20(), Arithmetic::Fastest, 200);
-  measure("resnet20d", resnet20(), Arithmetic::Float64, 50);
-  measure("resnet18", resnet18(), Arithmetic::Fastest, 10);
-  measure("resnet18d", resnet18(), Arithmetic::Float64, 3);
+  measure("resnet20 fastest", resnet20(), Arithmetic::Fastest, 200);
+  measure("resnet20 float32", resnet20(), Arithmetic::Float32, 50);
+  measure("resnet20 float64", resnet20(), Arithmetic::Float64, 50);
+  measure("resnet18 fastest", resnet18(), Arithmetic::Fastest, 20);
+  measure("resnet18 float32", resnet18(), Arithmetic::Float32, 5);
   return EXIT_SUCCESS;
 }

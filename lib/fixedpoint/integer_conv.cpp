@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "lib/fixedpoint/integer_conv.h"
+#include "lib/fixedpoint/integer_dot.h"
 #include "lib/fixedpoint/integer_gemm.h"
 
 namespace qopt {
@@ -121,6 +122,101 @@ struct GemmConv {
   }
 };
 
+/// Pair products straight from the padded image: a window is a few contiguous runs of
+/// codes.
+class DotConv {
+ public:
+  DotConv(ConvLayer layer, const std::vector<std::int32_t>& centred,
+          const DotKernel& kernel)
+      : l_(std::move(layer)), kernel_(kernel) {
+    // Neighbouring columns of a window are contiguous when all channels are wanted.
+    const bool whole_rows = l_.groups == 1 && l_.dilation[1] == 1;
+    run_ = whole_rows ? l_.kernel_cols * l_.channels : l_.group_channels;
+    for (std::int64_t kh = 0; kh < l_.kernel_rows; ++kh) {
+      for (std::int64_t kw = 0; kw < (whole_rows ? 1 : l_.kernel_cols); ++kw) {
+        offsets_.push_back(
+            (kh * l_.dilation[0] * l_.padded_cols() + kw * l_.dilation[1]) * l_.channels);
+      }
+    }
+    pairs_ = (run_ + 1) / 2;
+    panels_ = (l_.group_outputs + kDotPanel - 1) / kDotPanel;
+    panel_step_ = static_cast<std::int64_t>(offsets_.size()) * pairs_ * 2 * kDotPanel;
+    pack(centred);
+  }
+
+  Tensor operator()(std::span<const Tensor> in, Scratch& scratch) const {
+    Tensor out = Tensor::zeros(l_.out_dtype, l_.out_shape);
+    const std::int64_t positions = l_.out_rows * l_.out_cols;
+    for (std::int64_t n = 0; n < l_.batch; ++n) {
+      const auto* image = padded_image<std::int16_t>(l_, in[0], n, scratch);
+      for (std::int64_t first = 0; first < positions; first += kBlock) {
+        const std::int64_t count = std::min(kBlock, positions - first);
+        for (std::int64_t g = 0; g < l_.groups; ++g) {
+          block(image, first, count, g, n * positions, out, scratch);
+        }
+      }
+    }
+    return out;
+  }
+
+ private:
+  static constexpr std::int64_t kBlock = 256;  // positions; accumulators stay in cache
+
+  void block(const std::int16_t* image, std::int64_t first, std::int64_t count,
+             std::int64_t g, std::int64_t base, Tensor& out, Scratch& scratch) const {
+    const std::int64_t width = panels_ * kDotPanel;
+    auto* acc = scratch.take<std::int32_t>(Scratch::Accumulators, count * width);
+    const std::int16_t* rows[kBlock];
+    for (std::int64_t p = 0; p < count; ++p) {
+      const std::int64_t top = (first + p) / l_.out_cols * l_.stride[0];
+      const std::int64_t left = (first + p) % l_.out_cols * l_.stride[1];
+      rows[p] =
+          image + (top * l_.padded_cols() + left) * l_.channels + g * l_.group_channels;
+      const std::int32_t* bias = bias_.data() + g * width;
+      std::copy(bias, bias + width, acc + p * width);
+    }
+    kernel_.run({.rows = rows,
+                 .offsets = offsets_,
+                 .pairs = pairs_,
+                 .weights = weights_.data() + g * panels_ * panel_step_,
+                 .panel_step = panel_step_,
+                 .acc = acc,
+                 .acc_step = width},
+                count, panels_);
+    const std::int64_t outputs = l_.group_outputs;
+    l_.requantiser.run(acc, width, count, g * outputs, outputs, out,
+                       (base + first) * l_.out_channels + g * outputs, l_.out_channels);
+  }
+
+  /// [group][panel][segment][pair][16 outputs][2], zero where nothing is.
+  void pack(const std::vector<std::int32_t>& centred) {
+    const std::int64_t width = panels_ * kDotPanel;
+    weights_.assign(static_cast<std::size_t>(l_.groups * panels_ * panel_step_), 0);
+    bias_.assign(static_cast<std::size_t>(l_.groups * width), 0);
+    for (std::int64_t o = 0; o < l_.out_channels; ++o) {
+      const std::int64_t g = o / l_.group_outputs, lane = o % l_.group_outputs;
+      bias_[static_cast<std::size_t>(g * width + lane)] =
+          static_cast<std::int32_t>(l_.bias[static_cast<std::size_t>(o)]);
+      std::int16_t* panel = weights_.data() +
+                            (g * panels_ + lane / kDotPanel) * panel_step_ +
+                            lane % kDotPanel * 2;
+      const std::int32_t* w = centred.data() + o * l_.taps();
+      for (std::int64_t k = 0; k < l_.taps(); ++k) {
+        const std::int64_t segment = k / run_, i = k % run_;
+        panel[(segment * pairs_ + i / 2) * 2 * kDotPanel + i % 2] =
+            static_cast<std::int16_t>(w[k]);
+      }
+    }
+  }
+
+  ConvLayer l_;
+  DotKernel kernel_;
+  std::int64_t run_ = 0, pairs_ = 0, panels_ = 0, panel_step_ = 0;
+  std::vector<std::int64_t> offsets_;  // of each run from a window's first code
+  std::vector<std::int16_t> weights_;
+  std::vector<std::int32_t> bias_;
+};
+
 /// One input channel for each output channel; contiguous in channels, exact in int32
 /// because the accumulator is proven to fit 32 bits.
 struct DepthwiseConv {
@@ -195,6 +291,16 @@ struct PlainConv {
   }
 };
 
+/// Both factors fit 16 bits; the accumulator is proven to fit 32, pair sums included
+/// (N38).
+Kernel dot_conv(const ConvLayer& layer, const std::vector<std::int32_t>& centred) {
+  const auto fits = [](std::int64_t x) { return x >= INT16_MIN && x <= INT16_MAX; };
+  if (layer.requantiser.is_wide() || dot_kernels().empty()) return {};
+  if (!fits(layer.centred_range.lo) || !fits(layer.centred_range.hi)) return {};
+  if (!std::all_of(centred.begin(), centred.end(), fits)) return {};
+  return DotConv(layer, centred, dot_kernels().front());
+}
+
 template <class Real>
 Kernel gemm_conv(const ConvLayer& layer, const std::vector<std::int32_t>& centred) {
   std::vector<std::int64_t> cuts = exact_pieces(
@@ -241,7 +347,10 @@ Kernel prepare(const NodeView& view, const op::QConv2d& o) {
     return DepthwiseConv{layer, channels_last(layer, centred)};
   }
   Kernel kernel;
-  if (view.arithmetic == Arithmetic::Fastest) kernel = gemm_conv<float>(layer, centred);
+  if (view.arithmetic == Arithmetic::Fastest) kernel = dot_conv(layer, centred);
+  if (!kernel && view.arithmetic <= Arithmetic::Float32) {
+    kernel = gemm_conv<float>(layer, centred);
+  }
   if (!kernel && view.arithmetic != Arithmetic::Plain) {
     kernel = gemm_conv<double>(layer, centred);
   }

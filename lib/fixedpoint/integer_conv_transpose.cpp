@@ -144,7 +144,7 @@ Kernel prepare(const NodeView& view, const op::QConvTranspose2d& o) {
   const std::vector<std::int32_t> centred = centred_weights(view);
   const std::vector<std::int32_t> ordered = taps_first(layer, centred);
   Kernel kernel;
-  if (view.arithmetic == Arithmetic::Fastest) {
+  if (view.arithmetic <= Arithmetic::Float32) {
     kernel = gemm_conv_transpose<float>(layer, ordered);
   }
   if (!kernel && view.arithmetic != Arithmetic::Plain) {

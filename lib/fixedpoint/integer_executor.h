@@ -15,17 +15,18 @@ namespace qopt {
 /// How sums of products are computed. Every choice gives the same integers; tests force
 /// the slow ones to check the fast ones.
 enum class Arithmetic {
-  Fastest,  // float32 BLAS, float64 BLAS, int32 loops or int64 loops, whichever is proven
-            // exact
+  Fastest,  // int16 pair products, int32 loops, BLAS or int64 loops: the first exact one
+  Float32,  // float32 BLAS where proven exact, else as Float64
   Float64,  // float64 BLAS where proven exact, else int64 loops
   Plain,    // int64 loops
 };
 
 /// Runs an Integer graph. Construction prepares weights once; `run` is const and
-/// thread-safe. Convolutions and matrix products go through float32 or float64 BLAS
-/// exactly where interval analysis proves every partial sum below 2^24 or 2^53, and
-/// through plain loops otherwise. Each run uses one BLAS thread (set for the process at
-/// construction): run samples in parallel.
+/// thread-safe. Sums of products go through the processor's int16 pair instructions where
+/// it has them and the accumulator fits 32 bits; through float32 or float64 BLAS where
+/// interval analysis proves every partial sum below 2^24 or 2^53; else through plain
+/// loops. Each run uses one BLAS thread (set for the process at construction): run
+/// samples in parallel.
 class IntegerExecutor {
  public:
   /// Throws Error(ModelUnsupported) when an accumulator may overflow its width.

@@ -98,6 +98,12 @@ QOPT_CLONES void centre(const I8* x, I64 n, I32 zero, I32* y) {
 QOPT_CLONES void centre(const I16* x, I64 n, I32 zero, I32* y) {
   centre_body(x, n, zero, y);
 }
+QOPT_CLONES void centre(const I8* x, I64 n, I32 zero, I16* y) {
+  centre_body(x, n, zero, y);
+}
+QOPT_CLONES void centre(const I16* x, I64 n, I32 zero, I16* y) {
+  centre_body(x, n, zero, y);
+}
 
 QOPT_CLONES void add(const float* p, I64 n, I32* acc) { add_body(p, n, acc); }
 QOPT_CLONES void add(const double* p, I64 n, I32* acc) { add_body(p, n, acc); }

@@ -15,6 +15,9 @@ void centre(const std::int8_t* x, std::int64_t n, std::int32_t zero, double* y);
 void centre(const std::int16_t* x, std::int64_t n, std::int32_t zero, double* y);
 void centre(const std::int8_t* x, std::int64_t n, std::int32_t zero, std::int32_t* y);
 void centre(const std::int16_t* x, std::int64_t n, std::int32_t zero, std::int32_t* y);
+/// The caller knows that the differences fit 16 bits.
+void centre(const std::int8_t* x, std::int64_t n, std::int32_t zero, std::int16_t* y);
+void centre(const std::int16_t* x, std::int64_t n, std::int32_t zero, std::int16_t* y);
 
 /// acc[i] += p[i], p holding integers.
 void add(const float* p, std::int64_t n, std::int32_t* acc);

@@ -129,7 +129,7 @@ Kernel prepare(const NodeView& view, const op::QMatMul& o) {
                     y};
   const Interval left{view.range(0).lo - o.a_zero, view.range(0).hi - o.a_zero};
   const Interval right{view.range(1).lo - o.b_zero, view.range(1).hi - o.b_zero};
-  if (view.arithmetic == Arithmetic::Fastest) {
+  if (view.arithmetic <= Arithmetic::Float32) {
     auto cuts = exact_pieces(left, right, k, exact_limit<float>(), kMaxPieces);
     if (!cuts.empty()) return GemmMatMul<float>{std::move(layer), std::move(cuts)};
   }

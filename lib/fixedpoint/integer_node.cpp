@@ -69,8 +69,9 @@ std::int32_t Requantiser::one(std::int64_t acc, std::int64_t channel) const {
                     static_cast<std::int32_t>(finish_.hi));
 }
 
-void Requantiser::run(std::int32_t* acc, std::int64_t rows, std::int64_t first,
-                      std::int64_t count, Tensor& out, std::int64_t at) const {
+void Requantiser::run(std::int32_t* acc, std::int64_t acc_step, std::int64_t rows,
+                      std::int64_t first, std::int64_t count, Tensor& out,
+                      std::int64_t at, std::int64_t out_step) const {
   QOPT_CHECK(!wide_, "32-bit accumulators where 64 were asked for");
   const loops::ChannelShifts shifts{multiplier_.data() + first, right_.data() + first,
                                     half_.data() + first, tie_.data() + first};
@@ -78,16 +79,17 @@ void Requantiser::run(std::int32_t* acc, std::int64_t rows, std::int64_t first,
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t c = 0; c < count; ++c) {
         const int left = shift_[static_cast<std::size_t>(first + c)];
-        if (left > 0) acc[r * count + c] = qrt_shift_left(acc[r * count + c], left);
+        std::int32_t& a = acc[r * acc_step + c];
+        if (left > 0) a = qrt_shift_left(a, left);
       }
     }
   }
   with_mutable_codes(out, [&](auto y) {
     for (std::int64_t r = 0; r < rows; ++r) {
-      loops::requantise(acc + r * count, count, shifts,
-                        static_cast<std::int32_t>(finish_.y_zero),
-                        static_cast<std::int32_t>(finish_.lo),
-                        static_cast<std::int32_t>(finish_.hi), y.data() + at + r * count);
+      loops::requantise(
+          acc + r * acc_step, count, shifts, static_cast<std::int32_t>(finish_.y_zero),
+          static_cast<std::int32_t>(finish_.lo), static_cast<std::int32_t>(finish_.hi),
+          y.data() + at + r * out_step);
     }
   });
 }

@@ -98,12 +98,18 @@ class Requantiser {
   bool is_wide() const { return wide_; }
   std::int32_t one(std::int64_t acc, std::int64_t channel) const;
 
-  /// `rows` rows of channels [first, first + count) to out[at...], dense. `acc` may be
-  /// changed.
+  /// `rows` rows of channels [first, first + count), both sides dense, to out[at...].
+  /// `acc` may be changed.
   void run(std::int32_t* acc, std::int64_t rows, std::int64_t first, std::int64_t count,
-           Tensor& out, std::int64_t at) const;
+           Tensor& out, std::int64_t at) const {
+    run(acc, count, rows, first, count, out, at, count);
+  }
   void run(const std::int64_t* acc, std::int64_t rows, std::int64_t first,
            std::int64_t count, Tensor& out, std::int64_t at) const;
+  /// The same with given steps from row to row.
+  void run(std::int32_t* acc, std::int64_t acc_step, std::int64_t rows,
+           std::int64_t first, std::int64_t count, Tensor& out, std::int64_t at,
+           std::int64_t out_step) const;
 
  private:
   std::vector<std::int32_t> multiplier_, shift_, right_, half_, tie_;

@@ -55,8 +55,8 @@ struct Case {
   /// The executor's result by every arithmetic equals the oracle's.
   void check() const {
     const Tensor expected = oracle();
-    for (const Arithmetic a :
-         {Arithmetic::Fastest, Arithmetic::Float64, Arithmetic::Plain}) {
+    for (const Arithmetic a : {Arithmetic::Fastest, Arithmetic::Float32,
+                               Arithmetic::Float64, Arithmetic::Plain}) {
       INFO("arithmetic " << static_cast<int>(a));
       CHECK(run(a) == expected);
     }
