@@ -12,7 +12,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
-    const qopt::Graph graph = qopt::parse(text, {}, true);
+    const qopt::Graph graph = qopt::parse(text, {}, true, 1 << 20);
     qopt::verify(graph);
     const std::string printed = qopt::print(graph);
     if (qopt::print(qopt::parse(printed, qopt::constants_of(graph))) != printed)

@@ -3,6 +3,7 @@
 // in it. Constants print by reference (`#name`); their bytes travel beside the text.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -19,10 +20,10 @@ std::string print(const Graph& graph);
 using Constants = std::map<std::string, Tensor, std::less<>>;
 
 /// Inverse of print: print(parse(t, c)) == t. A constant missing from `constants` is
-/// zero-filled when `allow_missing`, else an error. Throws Error(Usage) with line and
-/// column.
-Graph parse(std::string_view text, const Constants& constants,
-            bool allow_missing = false);
+/// zero-filled when `allow_missing`, up to `max_fill_bytes` in all, else an error. Throws
+/// Error(Usage) with line and column.
+Graph parse(std::string_view text, const Constants& constants, bool allow_missing = false,
+            std::uint64_t max_fill_bytes = std::uint64_t{1} << 30);
 
 /// The constants of a graph by name.
 Constants constants_of(const Graph& graph);

@@ -14,9 +14,6 @@
 namespace qopt {
 namespace {
 
-/// Zero-filled constants of one graph may take this much memory in all.
-constexpr std::uint64_t kMaxZeroFillBytes = std::uint64_t{1} << 30;
-
 /// Characters of one line at a time; a newline ends a statement.
 class Cursor {
  public:
@@ -217,8 +214,12 @@ struct AttributeReader {
 
 class Parser {
  public:
-  Parser(std::string_view text, const Constants& constants, bool allow_missing)
-      : cursor_(text), constants_(constants), allow_missing_(allow_missing) {}
+  Parser(std::string_view text, const Constants& constants, bool allow_missing,
+         std::uint64_t max_fill_bytes)
+      : cursor_(text),
+        constants_(constants),
+        allow_missing_(allow_missing),
+        fill_bytes_left_(max_fill_bytes) {}
 
   Graph run() {
     if (!cursor_.next_statement()) cursor_.fail("empty text; expected 'graph LEVEL'");
@@ -405,27 +406,26 @@ class Parser {
     if (!allow_missing_)
       cursor_.fail(fmt::format("no bytes for constant '{}'", value.name));
     const auto elements = static_cast<std::uint64_t>(num_elements(value.shape));
-    const std::uint64_t left = kMaxZeroFillBytes - zero_filled_;
-    if (elements > left / dtype_size(value.dtype)) {
-      cursor_.fail(
-          fmt::format("constants without bytes exceed {} MiB", kMaxZeroFillBytes >> 20));
+    if (elements > fill_bytes_left_ / dtype_size(value.dtype)) {
+      cursor_.fail("constants without bytes take too much memory");
     }
-    zero_filled_ += elements * dtype_size(value.dtype);
+    fill_bytes_left_ -= elements * dtype_size(value.dtype);
     return Tensor::zeros(value.dtype, value.shape);
   }
 
   Cursor cursor_;
   const Constants& constants_;
   bool allow_missing_;
-  std::uint64_t zero_filled_ = 0;
+  std::uint64_t fill_bytes_left_;
   Graph graph_;
   std::map<std::string, ValueId, std::less<>> ids_;
 };
 
 }  // namespace
 
-Graph parse(std::string_view text, const Constants& constants, bool allow_missing) {
-  return Parser(text, constants, allow_missing).run();
+Graph parse(std::string_view text, const Constants& constants, bool allow_missing,
+            std::uint64_t max_fill_bytes) {
+  return Parser(text, constants, allow_missing, max_fill_bytes).run();
 }
 
 }  // namespace qopt
