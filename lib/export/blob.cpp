@@ -218,12 +218,12 @@ Blob write_blob(const Graph& graph) {
   append_u32(out, kVersion);
   append_u32(out, static_cast<std::uint32_t>(header_bytes));
   append_u32(out, static_cast<std::uint32_t>(blob.sections.size()));
-  append_u64(out, body.empty() ? header_bytes : begin + body.size());
+  append_u64(out, blob.sections.empty() ? header_bytes : begin + body.size());
   out.resize(kCrcOffset, '\0');
   blob.header_crc = crc32(out + table + names);
   append_u32(out, blob.header_crc);
   out += table + names;
-  if (!body.empty()) {
+  if (!blob.sections.empty()) {
     out.resize(begin, '\0');
     out += body;
   }

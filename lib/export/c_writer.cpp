@@ -31,7 +31,7 @@ std::string c_integer(std::int64_t value) {
 
 std::string c_float(float value) {
   QOPT_CHECK(std::isfinite(value), "float literal {}", value);
-  std::string text = fmt::format("{:.9g}", value);
+  std::string text = fmt::format("{}", value);  // the shortest that reads back the same
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text + "f";
 }

@@ -65,11 +65,11 @@ class ToyGraph {
     in.push_back(f.is_wide ? numbers<std::int64_t>(name + ".b", {f.out}, -90000, 90000)
                            : numbers<std::int32_t>(name + ".b", {f.out}, -3000, 3000));
     in.push_back(numbers<std::int32_t>(name + ".m", {f.out}, 1 << 30, (1LL << 31) - 1));
-    // Shifts that leave results with a few bits more than the clamp keeps.
+    // Shifts that let the results fill the clamp's range and leave it now and then.
     std::int64_t bits = graph.value(x).dtype == DType::I16 ? 16 : 8;
     bits += f.weight_bits;
     for (std::int64_t n = 1; n < f.kernel * f.kernel * depth; n *= 4) ++bits;
-    const std::int64_t shift = (f.to_int16 ? 16 : 8) - bits;
+    const std::int64_t shift = (f.to_int16 ? 18 : 10) - bits;
     in.push_back(numbers<std::int8_t>(name + ".s", {f.out}, shift - 1, shift + 1));
     if (f.has_w_zero) in.push_back(numbers<std::int16_t>(name + ".z", {f.out}, -3, 3));
     return in;
