@@ -218,7 +218,10 @@ std::string yaml_scalar(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+    if (c == '{' && out.back() == '$') {
+      out.insert(out.size() - 1, 1, '$');  // a literal ${ is written $${
+      out += c;
+    } else if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
     } else if (byte < 0x20 || byte == 0x7F) {

@@ -14,7 +14,6 @@
 #include "lib/pipeline/import_model.h"
 #include "lib/pipeline/layer_table.h"
 #include "lib/pipeline/result_folder.h"
-#include "lib/pipeline/sim_torchscript.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/sqnr.h"
 #include "lib/pipeline/steps.h"
@@ -87,11 +86,8 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
 
   emit::ExportSizes sizes;
   const emit::Artifact artifact = steps.run("export", [&] {
-    emit::Artifact files =
-        build_artifact(config, integer, *sources.calibration, threads, sizes);
-    if (config.output.sim_torchscript) {
-      add_sim_torchscript(files, quantized.graph, config.name());
-    }
+    emit::Artifact files = build_artifact(config, quantized.graph, integer,
+                                          *sources.calibration, threads, sizes);
     emit::write_files(files, staged.path());
     return files;
   });

@@ -12,6 +12,7 @@
 #include "lib/export/verify.h"
 #include "lib/fixedpoint/integer_executor.h"
 #include "lib/pipeline/gate.h"
+#include "lib/pipeline/sim_torchscript.h"
 
 namespace qopt::pipeline {
 namespace {
@@ -50,9 +51,9 @@ void require_replaceable(const std::filesystem::path& folder) {
               "give another folder with -o");
 }
 
-emit::Artifact build_artifact(const CompressConfig& config, const Graph& integer,
-                              const data::Dataset& calibration, int threads,
-                              emit::ExportSizes& sizes) {
+emit::Artifact build_artifact(const CompressConfig& config, const Graph& encoded,
+                              const Graph& integer, const data::Dataset& calibration,
+                              int threads, emit::ExportSizes& sizes) {
   std::vector<std::vector<Tensor>> samples;
   const std::int64_t count = std::min(config.output.golden_samples, calibration.size());
   const std::vector<ValueId> inputs = integer.inputs();
@@ -67,6 +68,7 @@ emit::Artifact build_artifact(const CompressConfig& config, const Graph& integer
       emit::export_folder(integer, samples, {.name = config.name()},
                           static_cast<std::uint64_t>(config.run.seed), threads, &sizes);
   artifact.add("qopt.resolved.yaml", resolved_yaml(config));
+  if (config.output.sim_torchscript) add_sim_torchscript(artifact, encoded);
   emit::add_manifest(artifact, config.name());
   return artifact;
 }

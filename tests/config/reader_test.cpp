@@ -219,7 +219,7 @@ TEST_CASE("--set changes, makes and steps into lists") {
 TEST_CASE("what is written reads back to the same settings") {
   WrittenPaths written;
   Settings s = settings_of(
-      "title: 'yes: \"no\"'\nfile: ../m/a.pt\nfiles: [x, /abs/y]\nscale: 1/255\nflash: "
+      "title: 'yes: \"no\" $${HERE}'\nfile: ../m/a.pt\nfiles: [x, /abs/y]\nscale: 1/255\nflash: "
       "3KiB\n"
       "inner: {name: '12'}\nmany: [{width: 2}, {name: a}]\npair: [1, 2]\n"
       "passes: [walk: {width: 4}]\n",

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// The report's JSON keys are a contract; its HTML lets no name through unescaped.
+#include "lib/report/report.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "lib/report/format.h"
+#include "tests/support/catch.h"
+
+namespace qopt::report {
+namespace {
+
+Report sample_report(const std::string& name = "conv1") {
+  Report r;
+  r.name = name;
+  r.qopt_version = "0.1.0";
+  r.config_digest = std::string(64, 'a');
+  r.model_digest = std::string(64, 'b');
+  r.calibration = "idx: 2 samples " + name;
+  r.calibration_samples = 2;
+  r.seed = 7;
+  r.metrics.data = "idx: 10 samples";
+  r.metrics.samples = 10;
+  const eval::Proportion p{90.0, {55.5, 99.7}, 10};
+  r.metrics.float_model = Metric{p, p, {}, {}};
+  r.metrics.fake_quant = Metric{p, p, {}, {}};
+  r.metrics.integer = Metric{eval::Proportion{80.0, {44.4, 97.5}, 10}, p, {}, {}};
+  r.metrics.drop = eval::PairedDrop{10, {-5, 25}, 20, 1, 1, 0, 10};
+  r.size = {1000, 800, 210, 512, 400};
+  r.verify = {{"golden", Verification::Passed, 10, "ok"},
+              {"host", Verification::Failed, 10, "layer '" + name + "', index 3"},
+              {"aarch64", Verification::NotTested, 0, "no compiler"}};
+  r.gate.status = GateStatus::Failed;
+  r.gate.data = "idx: 10 samples";
+  r.gate.checks = {{"max_drop", 0.3, 20, "pp", false},
+                   {"flash", 1024, 210, "bytes", true}};
+  Layer layer;
+  layer.name = name;
+  layer.kind = "qconv2d";
+  layer.source = "net.py:3 " + name;
+  layer.shape = {1, 4, 4, 8};
+  layer.weight_bits = 8;
+  layer.weight_encoding = "n8 per channel";
+  layer.activation_bits = 8;
+  layer.weight_bytes = 72;
+  layer.macs = 1152;
+  layer.acc_bits = 19;
+  layer.acc_lo = -200000;
+  layer.acc_hi = 200000;
+  layer.clipped_fraction = 0.001;
+  layer.sqnr_isolated_db = 40.5;
+  layer.sqnr_cumulative_db = std::numeric_limits<double>::infinity();
+  layer.mse_cumulative = 0;
+  r.layers = {layer, layer};
+  r.layers[1].name = "flat";
+  r.layers[1].acc_bits.reset();
+  r.layers[1].sqnr_isolated_db.reset();
+  Activation a;
+  a.value = name;
+  a.levels = "u";
+  a.range = {0, 3};
+  a.max = 4;
+  a.clipped_fraction = 0.01;
+  a.scale = 0.01F;
+  a.bin_hi = 4;
+  a.histogram = {5, 3, 0, 1};
+  r.activations = {a};
+  r.findings = {{"warning", name, "a dead channel"}};
+  return r;
+}
+
+TEST_CASE("the stable keys of report.json") {
+  const auto json = nlohmann::json::parse(to_json(sample_report()));
+  CHECK(json.at("version") == 1);
+  CHECK(json.at("metrics").at("float").at("top1") == 90.0);
+  CHECK(json.at("metrics").at("fake_quant").at("top1") == 90.0);
+  CHECK(json.at("metrics").at("integer").at("top1") == 80.0);
+  CHECK(json.at("metrics").at("integer").at("top1_interval") ==
+        nlohmann::json({44.4, 97.5}));
+  CHECK(json.at("metrics").at("integer").at("top5") == 90.0);
+  CHECK(json.at("metrics").at("integer").at("samples") == 10);
+  CHECK(json.at("drop").at("points") == 10.0);
+  CHECK(json.at("drop").at("upper_bound") == 20.0);
+  CHECK(json.at("size").at("original_bytes") == 1000);
+  CHECK(json.at("size").at("blob_bytes") == 210);
+  CHECK(json.at("size").at("arena_bytes") == 512);
+  REQUIRE(json.at("verify").size() == 3);
+  CHECK(json.at("verify")[0] == nlohmann::json({{"target", "golden"},
+                                                {"status", "passed"},
+                                                {"vectors", 10},
+                                                {"detail", "ok"}}));
+  CHECK(json.at("verify")[1].at("status") == "failed");
+  CHECK(json.at("verify")[2].at("status") == "not_tested");
+  CHECK(json.at("gate").at("status") == "failed");
+  CHECK(json.at("layers")[0].at("acc_bits") == 19);
+  CHECK(json.at("layers")[0].at("acc_limit") == 32);
+  CHECK(json.at("layers")[0].at("sqnr_cumulative_db") == "exact");
+  CHECK(json.at("layers")[1].at("sqnr_isolated_db").is_null());
+  CHECK_FALSE(json.contains("timing"));
+}
+
+TEST_CASE("gate and metrics say when there are none") {
+  const auto json = nlohmann::json::parse(to_json(Report{}));
+  CHECK(json.at("gate") == nlohmann::json({{"status", "not_set"}}));
+  CHECK(json.at("metrics") == nlohmann::json::object());
+  CHECK(json.at("drop").is_null());
+}
+
+TEST_CASE("a report reads back to the same bytes") {
+  for (const Report& r : {sample_report(), Report{}}) {
+    const std::string text = to_json(r);
+    CHECK(to_json(from_json(text, "r.json")) == text);
+  }
+  Report unlabelled = sample_report();
+  unlabelled.metrics.integer = Metric{{}, {}, 0.25, 31.5};
+  CHECK(to_json(from_json(to_json(unlabelled), "r")) == to_json(unlabelled));
+}
+
+TEST_CASE("what is no report is named") {
+  for (const char* text : {"", "{", "[]", "{\"version\": 2}", "{\"version\": \"1\"}",
+                           "{\"version\": 1, \"name\": []}"}) {
+    CAPTURE(text);
+    try {
+      from_json(text, "x/report.json");
+      FAIL("accepted");
+    } catch (const Error& e) {
+      CHECK(e.code() == ExitCode::Data);
+      CHECK(e.where() == "x/report.json");
+    }
+  }
+}
+
+TEST_CASE("timing lives apart and has its own keys") {
+  Timing timing;
+  timing.steps = {{"import", 0.5}};
+  timing.total_seconds = 1.5;
+  timing.peak_memory_bytes = 1 << 20;
+  const auto json = nlohmann::json::parse(to_json(timing));
+  CHECK(json.at("total_seconds") == 1.5);
+  CHECK(json.at("peak_memory_bytes") == 1 << 20);
+  CHECK(json.at("steps")[0] == nlohmann::json({{"name", "import"}, {"seconds", 0.5}}));
+}
+
+TEST_CASE("hostile names stay text in the page") {
+  const std::string hostile = "</title><script>alert(1)</script>\"'&*/../\x1b[31m\xff";
+  const std::string page = to_html(sample_report(hostile));
+  CHECK(page.find("<script>alert") == std::string::npos);
+  CHECK(page.find("</title><script") == std::string::npos);
+  CHECK(page.find('\x1b') == std::string::npos);
+  CHECK(page.find('\xff') == std::string::npos);
+  CHECK(page.find("&lt;script&gt;alert(1)&lt;/script&gt;") != std::string::npos);
+  std::size_t scripts = 0;
+  for (std::size_t at = 0; (at = page.find("<script", at)) != std::string::npos; ++at)
+    ++scripts;
+  CHECK(scripts == 1);
+  CHECK(nlohmann::json::accept(to_json(sample_report(hostile))));
+}
+
+TEST_CASE("the page is offline and shows the verdict") {
+  const std::string page = to_html(sample_report());
+  for (const char* wanted :
+       {"NOT BIT-EXACT", "acc 19/32 bits", "not tested", "a dead channel",
+        "prefers-color-scheme", "80.00 %", "[44.40, 97.50]"}) {
+    CAPTURE(wanted);
+    CHECK(page.find(wanted) != std::string::npos);
+  }
+  for (const char* refused : {"http://", "https://", "src=", "@import", "nan", "inf,"}) {
+    CAPTURE(refused);
+    CHECK(page.find(refused) == std::string::npos);
+  }
+  CHECK(to_html(Report{}).find("was not verified") != std::string::npos);
+}
+
+TEST_CASE("numbers for people") {
+  CHECK(bytes_text(0) == "0 B");
+  CHECK(bytes_text(999) == "999 B");
+  CHECK(bytes_text(1150000) == "1.15 MB");
+  CHECK(bytes_text(999999) == "1.00 MB");
+  CHECK(count_text(41'100'000) == "41.1 M");
+  CHECK(count_text(12) == "12");
+  CHECK(decibels_text(std::nullopt) == "-");
+  CHECK(decibels_text(31.44) == "31.4 dB");
+}
+
+TEST_CASE("the terminal summary names every failure") {
+  const std::string text = to_text(sample_report());
+  CHECK(text.find("verify host             failed") != std::string::npos);
+  CHECK(text.find("gate max_drop: 20 pp of at most 0.3 pp: FAILED") != std::string::npos);
+  CHECK(text.find("warning: conv1: a dead channel") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace qopt::report
