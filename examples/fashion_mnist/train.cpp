@@ -32,19 +32,19 @@ constexpr int kBatch = 128;
 // compression must handle.
 struct FashionCnnImpl : nn::Module {
   FashionCnnImpl() {
-    stem = add("stem", nn::Conv2dOptions(1, 24, 3).padding(1).bias(false));
-    stem_norm = add_norm("stem_norm", 24);
+    stem = add("stem", nn::Conv2dOptions(1, 16, 3).padding(1).bias(false));
+    stem_norm = add_norm("stem_norm", 16);
     depthwise =
         add("depthwise",
-            nn::Conv2dOptions(24, 24, 3).stride(2).padding(1).groups(24).bias(false));
-    depthwise_norm = add_norm("depthwise_norm", 24);
-    pointwise = add("pointwise", nn::Conv2dOptions(24, 48, 1).bias(false));
-    pointwise_norm = add_norm("pointwise_norm", 48);
-    residual = add("residual", nn::Conv2dOptions(48, 48, 3).padding(1).bias(false));
-    residual_norm = add_norm("residual_norm", 48);
-    widen = add("widen", nn::Conv2dOptions(48, 96, 3).padding(1).bias(false));
-    widen_norm = add_norm("widen_norm", 96);
-    classifier = register_module("classifier", nn::Linear(96, kClasses));
+            nn::Conv2dOptions(16, 16, 3).stride(2).padding(1).groups(16).bias(false));
+    depthwise_norm = add_norm("depthwise_norm", 16);
+    pointwise = add("pointwise", nn::Conv2dOptions(16, 32, 1).bias(false));
+    pointwise_norm = add_norm("pointwise_norm", 32);
+    residual = add("residual", nn::Conv2dOptions(32, 32, 3).padding(1).bias(false));
+    residual_norm = add_norm("residual_norm", 32);
+    widen = add("widen", nn::Conv2dOptions(32, 64, 3).padding(1).bias(false));
+    widen_norm = add_norm("widen_norm", 64);
+    classifier = register_module("classifier", nn::Linear(64, kClasses));
   }
 
   torch::Tensor forward(torch::Tensor x) {
@@ -194,7 +194,7 @@ void save(FashionCnn& net, const std::filesystem::path& path) {
   };
   put("stem", *net->stem, conv(1, 1, 1));
   put("stem_norm", *net->stem_norm, norm);
-  put("depthwise", *net->depthwise, conv(2, 1, 24));
+  put("depthwise", *net->depthwise, conv(2, 1, 16));
   put("depthwise_norm", *net->depthwise_norm, norm);
   put("pointwise", *net->pointwise, conv(1, 0, 1));
   put("pointwise_norm", *net->pointwise_norm, norm);
@@ -206,13 +206,14 @@ void save(FashionCnn& net, const std::filesystem::path& path) {
       "def forward(self, x):\n    return torch.linear(x, self.weight, self.bias)\n");
   script.define(
       "def forward(self, image):\n"
-      "    x = torch.relu(self.stem_norm(self.stem(image)))\n"
-      "    x = torch.relu(self.depthwise_norm(self.depthwise(x)))\n"
-      "    x = torch.relu(self.pointwise_norm(self.pointwise(x)))\n"
-      "    x = torch.relu(self.residual_norm(self.residual(x)) + x)\n"
+      "    x = torch.relu(self.stem_norm.forward(self.stem.forward(image)))\n"
+      "    x = torch.relu(self.depthwise_norm.forward(self.depthwise.forward(x)))\n"
+      "    x = torch.relu(self.pointwise_norm.forward(self.pointwise.forward(x)))\n"
+      "    x = torch.relu(self.residual_norm.forward(self.residual.forward(x)) + x)\n"
       "    x = torch.max_pool2d(x, [2, 2], [2, 2], [0, 0], [1, 1], False)\n"
-      "    x = torch.relu(self.widen_norm(self.widen(x)))\n"
-      "    return self.classifier(torch.flatten(torch.adaptive_avg_pool2d(x, [1, 1]), "
+      "    x = torch.relu(self.widen_norm.forward(self.widen.forward(x)))\n"
+      "    return self.classifier.forward(torch.flatten(torch.adaptive_avg_pool2d(x, [1, "
+      "1]), "
       "1))\n");
   script.eval();
   script.save(path.string());
@@ -224,10 +225,12 @@ int run(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path folder = argv[1];
-  const int epochs = argc > 3 ? std::stoi(argv[3]) : 12;
+  const int epochs = argc > 3 ? std::stoi(argv[3]) : 8;
   const std::uint64_t seed = argc > 4 ? std::stoull(argv[4]) : 1;
   torch::manual_seed(seed);
   FashionCnn net;
+  save(net, argv[2]);  // an unwritable path should fail before the training, not after
+  net->train();
   train(net, load(folder, "train"), epochs, seed);
   // The test set is looked at once, after training: nothing was chosen on it.
   const double top1 = accuracy(net, load(folder, "t10k"));
