@@ -11,12 +11,21 @@
 namespace qopt::config {
 namespace {
 
+/// Whole numbers without an exponent.
+std::string bound_text(double value) {
+  if (std::abs(value) < 0x1p62 && value == std::nearbyint(value)) {
+    return fmt::format("{}", static_cast<std::int64_t>(value));
+  }
+  return fmt::format("{}", value);
+}
+
 /// "from 1 to 8", "at least 0", or nothing.
 std::string bounds_text(const Type& type) {
   const bool below = std::isfinite(type.lo), above = std::isfinite(type.hi);
-  if (below && above) return fmt::format(" from {} to {}", type.lo, type.hi);
-  if (below) return fmt::format(" of at least {}", type.lo);
-  if (above) return fmt::format(" of at most {}", type.hi);
+  if (below && above)
+    return fmt::format(" from {} to {}", bound_text(type.lo), bound_text(type.hi));
+  if (below) return fmt::format(" of at least {}", bound_text(type.lo));
+  if (above) return fmt::format(" of at most {}", bound_text(type.hi));
   return "";
 }
 

@@ -6,6 +6,7 @@
 namespace qopt::pipeline {
 namespace {
 
+constexpr double kCleanSqnr = 25;  // dB; what 8 bits usually reach or exceed
 constexpr double kMuchClipping =
     0.01;                          // a percent of the values: accuracy usually suffers
 constexpr double kNoisySqnr = 10;  // dB; below it a layer carries little of its signal
@@ -34,7 +35,10 @@ std::vector<report::Finding> gather_findings(const CompressConfig& config,
   if (!sources.eval) note("data.eval", "absent, so accuracy was not measured");
   for (const std::string& text : quantized.findings) warn("", text);
   for (const report::Layer& layer : report.layers) {
-    if (layer.clipped_fraction.value_or(0) > kMuchClipping) {
+    // Values just outside the range lose nothing: only clipping that costs signal is
+    // worth a word.
+    const bool costs = layer.sqnr_isolated_db.value_or(0) < kCleanSqnr;
+    if (costs && layer.clipped_fraction.value_or(0) > kMuchClipping) {
       warn(layer.name, fmt::format("{:.2f} % of its calibration values are clipped",
                                    100 * *layer.clipped_fraction));
     }

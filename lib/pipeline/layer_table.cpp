@@ -27,6 +27,21 @@ std::string encoding_text(const Value& value, int bits) {
                      affine.axis ? "per channel" : "per tensor");
 }
 
+/// The name under which the model knows a result: lowering wraps linear layers in
+/// reshapes, which move nothing, and the last of them carries the name.
+ValueId known_as(const Graph& graph, ValueId id,
+                 const std::map<std::string, ValueNoise>& noise) {
+  ValueId at = id;
+  while (noise.count(graph.value(at).name) == 0) {
+    const std::vector<std::size_t> users = graph.users(at);
+    if (users.size() != 1) return id;
+    const Node& user = graph.nodes()[users[0]];
+    if (!std::holds_alternative<op::Reshape>(user.op)) return id;
+    at = user.output;
+  }
+  return at;
+}
+
 /// The fine histogram from the most negative to the most positive bin.
 std::vector<std::uint64_t> fine_bins(const calib::Statistics& s) {
   std::vector<std::uint64_t> bins(s.negative.rbegin(), s.negative.rend());
@@ -70,13 +85,15 @@ std::vector<report::Layer> layer_table(const Graph& integer,
   std::vector<report::Layer> layers;
   for (std::size_t i = 0; i < integer.nodes().size(); ++i) {
     const Node& node = integer.nodes()[i];
-    if (std::holds_alternative<op::Input>(node.op)) continue;
-    const Value& value = integer.value(node.output);
+    const bool computes = !std::holds_alternative<op::Input>(node.op) &&
+                          !std::holds_alternative<op::Reshape>(node.op);
+    if (!computes) continue;
+    const Value& value = integer.value(known_as(integer, node.output, noise));
     report::Layer layer;
     layer.name = value.name;
     layer.kind = op_name(node.op);
     layer.source = node.source;
-    layer.shape = value.shape;
+    layer.shape = integer.value(node.output).shape;
     layer.macs = macs[i];
     layer.weight_bits = weight_bits(node.op);
     if (layer.weight_bits) {
@@ -90,7 +107,8 @@ std::vector<report::Layer> layer_table(const Graph& integer,
       packed.erase(found);  // a shared constant belongs to its first user
     }
     if (value.encoding) layer.activation_bits = std::get<Affine>(*value.encoding).bits;
-    if (const auto found = proven.find(value.name); found != proven.end()) {
+    if (const auto found = proven.find(integer.value(node.output).name);
+        found != proven.end()) {
       layer.acc_bits = found->second->bits;
       layer.acc_limit = found->second->limit;
       layer.acc_lo = found->second->accumulator.lo;

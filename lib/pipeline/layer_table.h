@@ -15,7 +15,8 @@
 
 namespace qopt::pipeline {
 
-/// One row for each computing node of the Integer graph, in execution order.
+/// One row for each computing node of the Integer graph, in execution order; reshapes,
+/// which move nothing, have none.
 std::vector<report::Layer> layer_table(const Graph& integer,
                                        std::span<const AccumulatorProof> proofs,
                                        const std::vector<emit::Section>& sections,

@@ -21,9 +21,11 @@ struct Sources {
 /// What a graph of any level is fed with: real tensors in LibTorch's layout.
 std::vector<frontend::InputSpec> real_inputs(const Graph& graph);
 
-/// Opens one source; `where` is its key (`data.eval`), for messages. Random data takes the
-/// shapes of `inputs`. Throws Error(Data), later too for a sample that does not fit `inputs`.
-std::unique_ptr<data::Dataset> open_source(const data::DatasetSpec& spec, std::string where,
+/// Opens one source; `where` is its key (`data.eval`), for messages. Random data takes
+/// the shapes of `inputs`. Throws Error(Data), later too for a sample that does not fit
+/// `inputs`.
+std::unique_ptr<data::Dataset> open_source(const data::DatasetSpec& spec,
+                                           std::string where,
                                            std::vector<frontend::InputSpec> inputs);
 
 /// All sources of a configuration. Throws Error(Data), also when max_drop lacks labels.
