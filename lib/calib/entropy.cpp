@@ -72,6 +72,9 @@ Range entropy(const Statistics& s, const EstimatorOptions& options) {
   double best = std::numeric_limits<double>::infinity();
   std::size_t threshold = bins.size();
   for (std::size_t n = kFirstBin; n <= bins.size(); ++n) {
+    // Where the bins near zero are empty, a threshold that keeps one lone element
+    // diverges by nothing at all. No threshold that clips most elements is meant.
+    if (2 * sums.counts[n] < sums.counts.back()) continue;
     const double d = divergence(bins, sums, n, levels);
     if (d <= best) best = d, threshold = n;  // the last minimum
   }

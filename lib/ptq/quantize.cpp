@@ -251,8 +251,11 @@ class Quantizer {
       if (!value.encoding) continue;
       const auto& encoding = std::get<Affine>(*value.encoding);
       const calib::Range range = reach(encoding);
+      // Within half a step of the last code nothing is lost but by rounding.
+      const float half = 0.5F * encoding.scale[0];
+      const calib::Range kept{range.lo - half, range.hi + half};
       result_.choices.push_back({value.name, range,
-                                 calib::clipped_fraction(statistics(node.output), range),
+                                 calib::clipped_fraction(statistics(node.output), kept),
                                  encoding});
     }
   }

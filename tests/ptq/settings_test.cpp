@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "lib/ptq/settings.h"
+
+#include "tests/ptq/support.h"
+
+namespace qopt::ptq {
+namespace {
+
+Graph net() {
+  return graph_of(R"(graph canonical
+  #w1 : f32[4,3,1,1]
+  #w2 : f32[4,4,1,1]
+  #w3 : f32[4,4,1,1]
+  x : f32[1,3,4,4] = input()
+  layer1.conv = conv2d(x, #w1)
+  layer1.relu = clamp(layer1.conv)
+  layer2.conv = conv2d(layer1.relu, #w2)
+  layer2.relu = clamp(layer2.conv)
+  flat = reshape(layer2.relu; shape=[1,4,4,4])
+  head = conv2d(flat, #w3)
+  -> y = head
+)");
+}
+
+TEST_CASE(
+    "first and last layer keep their bits, with what they read and what is returned") {
+  PtqConfig config;
+  config.weights.bits = config.activations.bits = 4;
+  const PtqResult result = quantized(net(), config);
+  const auto bits = [&](const char* name) {
+    return encoding_of(result.graph, name).bits;
+  };
+  CHECK(bits("w1") == 8);
+  CHECK(bits("w2") == 4);
+  CHECK(bits("w3") == 8);
+  CHECK(bits("x") == 8);
+  CHECK(bits("layer1.relu") == 4);
+  CHECK(bits("flat") == 8);
+  CHECK(bits("layer2.relu") == 8);  // one encoding with flat
+  CHECK(bits("head") == 8);
+}
+
+TEST_CASE(
+    "rules: later ones win, a fused layer speaks of its clamp, words beat defaults") {
+  PtqConfig config;
+  config.layers = {
+      {.pattern = "*", .weight_bits = 6, .activation_bits = 6},
+      {.pattern = "layer1.*",
+       .activation_bits = 5,
+       .symmetric = true,
+       .calibrator = "minmax"},
+      {.pattern = "layer?.conv", .weight_bits = 3, .activation_levels = LevelSet::N},
+  };
+  const PtqResult result = quantized(net(), config);
+  const auto encoding = [&](const char* name) { return encoding_of(result.graph, name); };
+  CHECK(encoding("w1").bits == 3);
+  CHECK(encoding("w3").bits == 6);
+  CHECK(encoding("x").bits == 6);
+  CHECK(encoding("layer1.relu").bits == 5);
+  CHECK(encoding("layer1.relu").levels == LevelSet::N);
+  CHECK(encoding("layer2.relu").bits == 6);
+  CHECK(encoding("layer2.relu").levels == LevelSet::N);
+  CHECK(encoding("head").bits == 6);
+  CHECK(any_has(result.findings,
+                "layer2.relu and 1 others share one encoding but have "
+                "different rules; 6 bits were taken"));
+}
+
+TEST_CASE("a pattern that matches nothing is an error with near names") {
+  PtqConfig config;
+  const auto error = [&](LayerRule rule) {
+    rule.where = "c.yaml:7:5";
+    config.layers = {std::move(rule)};
+    return error_of([&] { quantized(net(), config); }, ExitCode::Usage);
+  };
+  CHECK(error({.pattern = "layer1.convv"})
+            .find("c.yaml:7:5: pattern 'layer1.convv' matches no layer (did you mean "
+                  "'layer1.conv'") != std::string::npos);
+  CHECK(error({.pattern = "layer1.conv2.*"}).find("did you mean") != std::string::npos);
+  CHECK(
+      error({.pattern = "zzzzzzzz*"}).find("layers are called flat, head, layer1.conv") !=
+      std::string::npos);
+}
+
+TEST_CASE("rules without effect are findings") {
+  PtqConfig config;
+  config.layers = {{.pattern = "flat", .where = "c.yaml:1:1", .weight_bits = 4},
+                   {.pattern = "head", .where = "c.yaml:2:1"}};
+  const PtqResult result = quantized(net(), config);
+  CHECK(any_has(result.findings, "c.yaml:1:1: rule 'flat' sets weights, but no layer"));
+  CHECK(any_has(result.findings, "c.yaml:2:1: rule 'head' sets nothing"));
+  CHECK(result.findings.size() == 2);
+}
+
+TEST_CASE("impossible settings are errors that say where") {
+  const auto error = [&](const PtqConfig& config) {
+    return error_of([&] { quantized(net(), config); }, ExitCode::Usage);
+  };
+  PtqConfig config;
+  config.weights.bits = 9;
+  CHECK(error(config).find("weights.bits: 9 bits") != std::string::npos);
+  config = {};
+  config.activations.bits = 1;
+  CHECK(error(config).find("activations.bits: 1 bits") != std::string::npos);
+  config = {};
+  config.activations.calibrator = "entrpy";
+  CHECK(error(config).find("did you mean 'entropy'") != std::string::npos);
+  config = {};
+  config.activations.percentile = 0;
+  CHECK(error(config).find("percentile 0") != std::string::npos);
+  config = {};
+  config.activations.momentum = 1;
+  CHECK(error(config).find("momentum 1") != std::string::npos);
+  config = {};
+  config.layers = {{.pattern = "*", .where = "f:3:1", .activation_bits = 12}};
+  CHECK(error(config).find("f:3:1: activation_bits: 12 bits") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace qopt::ptq
