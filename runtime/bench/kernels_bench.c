@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Times the variants of kernels.inc that this build has, on layers of known networks.
  *     kernels_bench [repetitions]
- * Prints the best processor time of the repetitions. The input codes are a fixed pattern: no kernel's
- * time depends on them. Figures taken under an emulator are not times of the device. */
+ * Prints the best processor time of the repetitions. The input codes are a fixed pattern:
+ * no kernel's time depends on them. Figures taken under an emulator are not times of the
+ * device. */
 #define _POSIX_C_SOURCE 199309L
 #include <stdio.h>
 #include <stdlib.h>
