@@ -35,6 +35,8 @@ std::vector<CalibratorRow> compare_calibrators(const CompressConfig& config,
     return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);
   });
   const aten::FloatExecutor float_model(canonical);
+  const bool labelled = sources.eval->sample(0).label.has_value();
+  eval::Outcomes float_outcomes;
   std::vector<CalibratorRow> rows;
   for (const calib::Estimator& estimator : estimators) {
     rows.push_back(steps.run(estimator.name, [&] {
@@ -43,9 +45,11 @@ std::vector<CalibratorRow> compare_calibrators(const CompressConfig& config,
       const Graph encoded = ptq::quantize(canonical, statistics, ptq).graph;
       const aten::FloatExecutor fake_quant(encoded, aten::FloatExecutor::Mode::FakeQuant);
       const IntegerExecutor integer(lower_to_integer(encoded));
+      const bool is_known = labelled && !rows.empty();
+      const Readings readings{is_known ? nullptr : &float_model, &fake_quant, &integer,
+                              &float_outcomes};
       return CalibratorRow{std::string(estimator.name),
-                           evaluate({&float_model, &fake_quant, &integer}, *sources.eval,
-                                    0.95, threads, progress)};
+                           evaluate(readings, *sources.eval, 0.95, threads, progress)};
     }));
   }
   return rows;

@@ -100,7 +100,14 @@ report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
   for (std::size_t m = 0; m < slots.size(); ++m) {
     if (present[m]) *slots[m] = summarise(tallies[m], labelled, five);
   }
-  if (labelled && present[0] && present[2]) {
+  if (!labelled) return metrics;
+  eval::Outcomes* known = readings.float_outcomes;
+  if (known != nullptr && present[0]) *known = {tallies[0].top1, tallies[0].top5};
+  if (known != nullptr && !present[0]) {
+    tallies[0].top1 = known->top1, tallies[0].top5 = known->top5;
+    metrics.float_model = summarise(tallies[0], labelled, five);
+  }
+  if (metrics.float_model && present[2]) {
     metrics.drop = eval::paired_drop(tallies[0].top1, tallies[2].top1, confidence);
   }
   return metrics;

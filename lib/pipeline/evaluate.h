@@ -19,6 +19,9 @@ struct Readings {
   const aten::FloatExecutor* float_model = nullptr;
   const aten::FloatExecutor* fake_quant = nullptr;
   const IntegerExecutor* integer = nullptr;
+  // Labelled sets: receives what the float model said, or, without float_model, stands in
+  // for it, so that several readings of one set run the float model once.
+  eval::Outcomes* float_outcomes = nullptr;
 };
 
 /// With labels: top-1 of the first output (and top-5 above five scores), and the paired

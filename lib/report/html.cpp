@@ -78,14 +78,33 @@ std::string tiles(const Report& r) {
 
 // ------------------------------------------------------------------------------ quality
 
-std::string proportion_cells(const std::optional<eval::Proportion>& p, bool wanted) {
+/// One axis for all intervals of a column, so that their overlap is seen.
+struct Axis {
+  double lo = 100, hi = 0;
+  void include(const std::optional<Metric>& metric,
+               std::optional<eval::Proportion> Metric::*which) {
+    if (!metric || !((*metric).*which)) return;
+    lo = std::min(lo, ((*metric).*which)->interval.lo);
+    hi = std::max(hi, ((*metric).*which)->interval.hi);
+  }
+  static Axis of(const Metrics& m, std::optional<eval::Proportion> Metric::*which) {
+    Axis axis;
+    for (const auto* metric : {&m.float_model, &m.fake_quant, &m.integer}) {
+      axis.include(*metric, which);
+    }
+    return axis;
+  }
+};
+
+std::string proportion_cells(const std::optional<eval::Proportion>& p, bool wanted,
+                             const Axis& axis) {
   if (!wanted) return "";
   if (!p) return "<td>-</td><td></td>";
   return fmt::format(
       "<td class=\"num\">{:.2f} % <span class=\"small\">[{:.2f}, {:.2f}]</span>"
       "</td><td>{}</td>",
       p->percent, p->interval.lo, p->interval.hi,
-      interval_plot(p->percent, p->interval.lo, p->interval.hi));
+      interval_plot(p->percent, p->interval.lo, p->interval.hi, axis.lo, axis.hi));
 }
 
 std::string quality(const Metrics& m) {
@@ -99,11 +118,13 @@ std::string quality(const Metrics& m) {
                   : "<th>Output SQNR against float</th>";
   if (five) out += "<th colspan=\"2\">Top-5 [95 % interval]</th>";
   out += "</tr></thead><tbody>";
+  const Axis first = Axis::of(m, &Metric::top1), best_five = Axis::of(m, &Metric::top5);
   const auto row = [&](const char* name, const std::optional<Metric>& metric) {
     if (!metric) return;
     out += fmt::format("<tr><th>{}</th>", name);
     if (classify) {
-      out += proportion_cells(metric->top1, true) + proportion_cells(metric->top5, five);
+      out += proportion_cells(metric->top1, true, first) +
+             proportion_cells(metric->top5, five, best_five);
     } else {
       out +=
           fmt::format("<td class=\"num\">{}</td>", decibels_text(metric->output_sqnr_db));

@@ -54,12 +54,15 @@ std::string share_bar(std::uint64_t value, std::uint64_t most,
          rect(0, 0, 70, 4, "track") + rect(0, 0, 70 * share, 4, css_class) + "</svg>";
 }
 
-std::string interval_plot(double percent, double lo, double hi) {
-  const auto x = [](double p) { return 1.4 * std::clamp(p, 0.0, 100.0); };
-  return "<svg width=\"142\" height=\"14\" aria-hidden=\"true\">" +
+std::string interval_plot(double percent, double lo, double hi, double from, double to) {
+  const double span = std::max(to - from, 1e-9);
+  const auto x = [&](double p) { return 140 * std::clamp((p - from) / span, 0.0, 1.0); };
+  return fmt::format(
+             "<svg width=\"142\" height=\"14\"><title>from {:.2f} to {:.2f} %</title>",
+             from, to) +
          rect(0, 6, 140, 2, "track") +
-         rect(x(lo), 3, std::max(1.0, x(hi) - x(lo)), 8, "before") +
-         rect(x(percent) - 1, 0, 2, 14, "after") + "</svg>";
+         rect(x(lo), 4, std::max(1.0, x(hi) - x(lo)), 6, "before") +
+         rect(x(percent) - 1, 0, 2.5, 14, "after") + "</svg>";
 }
 
 std::string histogram_plot(const Activation& a) {

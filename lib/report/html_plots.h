@@ -22,8 +22,8 @@ std::string bar_chart(std::span<const Bar> bars);
 /// A thin bar of value / most below a number.
 std::string share_bar(std::uint64_t value, std::uint64_t most,
                       std::string_view css_class);
-/// A percentage with its interval on a 0 to 100 axis.
-std::string interval_plot(double percent, double lo, double hi);
+/// A percentage with its interval on the axis [from, to], whose ends a tooltip names.
+std::string interval_plot(double percent, double lo, double hi, double from, double to);
 /// Logarithmic counts with the chosen range as a band.
 std::string histogram_plot(const Activation& activation);
 /// Isolated and cumulative SQNR over the layers that have them; empty for fewer than two.
