@@ -45,47 +45,103 @@ bool is_real(const Graph& graph, ValueId id) {
   return graph.value(id).dtype == DType::F32;
 }
 
-}  // namespace
+/// True when a use of `member` other than moving its codes into `concat` wants its own
+/// resolution.
+bool is_used_elsewhere(const Graph& graph, ValueId member, const Node& concat) {
+  if (graph.is_output(member)) return true;
+  for (const std::size_t user : graph.users(member)) {
+    const Node& node = graph.nodes()[user];
+    if (&node != &concat && !only_moves(node.op)) return true;
+  }
+  return false;
+}
 
-std::vector<Group> groups_of(const Graph& graph, bool unify_add) {
-  const std::size_t count = graph.values().size();
-  Sets sets(count);
-  std::vector<bool> takes_encoding(count, false), is_source(count, false);
-  for (const Node& node : graph.nodes()) {
-    if (!is_real(graph, node.output) || is_fused_into_clamp(graph, node.output)) continue;
-    takes_encoding[node.output.index] = true;
-    is_source[node.output.index] = !only_moves(node.op);
-    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      const ValueId operand = node.inputs[i];
-      if (!shares_encoding(node.op, i) || !is_real(graph, operand)) continue;
-      sets.join(operand, node.output);
-      if (graph.is_constant(operand)) {
-        takes_encoding[operand.index] = is_source[operand.index] = true;
+/// The sets while they grow, with what concats need to know of them.
+class Builder {
+ public:
+  Builder(const Graph& graph, const WidthOf& width_of)
+      : graph_(graph),
+        width_of_(width_of),
+        sets_(graph.values().size()),
+        takes_encoding_(graph.values().size(), false),
+        is_source_(graph.values().size(), false) {}
+
+  void join_moves() {
+    for (const Node& node : graph_.nodes()) {
+      const ValueId result = node.output;
+      if (!is_real(graph_, result) || is_fused_into_clamp(graph_, result)) continue;
+      takes_encoding_[result.index] = true;
+      is_source_[result.index] = !only_moves(node.op);
+      const bool is_concat = std::holds_alternative<op::Concat>(node.op);
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+        const ValueId operand = node.inputs[i];
+        if (!shares_encoding(node.op, i) || !is_real(graph_, operand)) continue;
+        if (graph_.is_constant(operand)) {
+          takes_encoding_[operand.index] = is_source_[operand.index] = true;
+        } else if (is_concat && !concat_may_join(node, operand)) {
+          is_source_[result.index] = true;
+          continue;
+        }
+        sets_.join(operand, result);
       }
     }
   }
-  if (unify_add) {
-    for (const Node& node : graph.nodes()) {
+
+  void join_additions() {
+    for (const Node& node : graph_.nodes()) {
       const auto* binary = std::get_if<op::Binary>(&node.op);
       if (binary == nullptr || binary->kind != BinaryKind::Add) continue;
       const ValueId a = node.inputs[0], b = node.inputs[1];
-      if (takes_encoding[a.index] && takes_encoding[b.index] && !graph.is_constant(a) &&
-          !graph.is_constant(b)) {
-        sets.join(a, b);
+      if (takes_encoding_[a.index] && takes_encoding_[b.index] &&
+          !graph_.is_constant(a) && !graph_.is_constant(b)) {
+        sets_.join(a, b);
       }
     }
   }
-  std::vector<Group> groups;
-  std::map<std::size_t, std::size_t> group_of_set;
-  for (std::uint32_t v = 0; v < count; ++v) {
-    if (!takes_encoding[v]) continue;
-    const auto [at, is_new] = group_of_set.emplace(sets.find(v), groups.size());
-    if (is_new) groups.emplace_back();
-    Group& group = groups[at->second];
-    group.members.push_back({v});
-    if (is_source[v]) group.sources.push_back({v});
+
+  std::vector<Group> groups() {
+    std::vector<Group> groups;
+    std::map<std::size_t, std::size_t> group_of_set;
+    for (std::uint32_t v = 0; v < graph_.values().size(); ++v) {
+      if (!takes_encoding_[v]) continue;
+      const auto [at, is_new] = group_of_set.emplace(sets_.find(v), groups.size());
+      if (is_new) groups.emplace_back();
+      Group& group = groups[at->second];
+      group.members.push_back({v});
+      if (is_source_[v]) group.sources.push_back({v});
+    }
+    return groups;
   }
-  return groups;
+
+ private:
+  bool concat_may_join(const Node& concat, ValueId operand) {
+    double group_width = 0;
+    bool used_elsewhere = false;
+    const std::size_t set = sets_.find(operand.index);
+    for (std::uint32_t v = 0; v < graph_.values().size(); ++v) {
+      if (!takes_encoding_[v] || graph_.is_constant({v}) || sets_.find(v) != set)
+        continue;
+      group_width = std::max(group_width, width_of_({v}));
+      used_elsewhere = used_elsewhere || is_used_elsewhere(graph_, {v}, concat);
+    }
+    const double width = width_of_(concat.output);
+    return group_width <= 2 * width && (width <= 2 * group_width || !used_elsewhere);
+  }
+
+  const Graph& graph_;
+  const WidthOf& width_of_;
+  Sets sets_;
+  std::vector<bool> takes_encoding_, is_source_;
+};
+
+}  // namespace
+
+std::vector<Group> groups_of(const Graph& graph, const WidthOf& width_of,
+                             bool unify_add) {
+  Builder builder(graph, width_of);
+  builder.join_moves();
+  if (unify_add) builder.join_additions();
+  return builder.groups();
 }
 
 }  // namespace qopt::ptq

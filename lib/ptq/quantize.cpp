@@ -75,7 +75,14 @@ class Quantizer {
 
   PtqResult run() {
     settings_ = settings_of(result_.graph, config_, result_.findings);
-    for (const Group& group : groups_of(result_.graph, config_.unify_add)) encode(group);
+    const WidthOf width_of = [&](ValueId id) {
+      const calib::Statistics& seen = statistics(id);
+      return static_cast<double>(std::max(seen.max, 0.0F)) -
+             static_cast<double>(std::min(seen.min, 0.0F));
+    };
+    for (const Group& group : groups_of(graph(), width_of, config_.unify_add)) {
+      encode(group);
+    }
     encode_constants();
     result_.graph.set_level(Level::Encoded);
     list_choices();

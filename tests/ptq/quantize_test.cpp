@@ -99,6 +99,41 @@ TEST_CASE(
   CHECK(decode(encode(-3, e), e) < -2.9F);
 }
 
+TEST_CASE("a concat does not coarsen what is much narrower or wider than it") {
+  const Graph graph = graph_of(R"(graph canonical
+  #big : f32[1,1]
+  x : f32[1,8] = input()
+  wide = binary(x, #big; kind=mul)
+  few = slice(wide; axis=1, end=1)
+  small = unary(x; kind=sigmoid)
+  other = binary(small, small)
+  rest = slice(x; axis=1, end=4)
+  cat = concat(few, rest, small; axis=1)
+  -> y = cat
+  -> z = other
+  -> w = wide
+)",
+                               {{"big", Tensor::from(std::vector<float>{50}, {1, 1})}});
+  // Channel 0 is quiet, so that `few` is narrow though `wide`, whose codes it takes, is
+  // not.
+  std::vector<Tensor> inputs;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    Tensor t = noise({1, 8}, i + 1);
+    t.mutable_values<float>()[0] *= 0.01F;
+    inputs.push_back(std::move(t));
+  }
+  const PtqResult result =
+      quantize(graph, collect_statistics(graph, Samples(std::move(inputs)), 1), {});
+  const auto scale = [&](const char* name) {
+    return encoding_of(result.graph, name).scale[0];
+  };
+  CHECK(scale("few") == scale("wide"));
+  CHECK(scale("rest") == scale("x"));
+  CHECK(scale("cat") == scale("rest"));
+  CHECK(scale("wide") > 10 * scale("cat"));
+  CHECK(scale("small") < scale("cat") / 2);
+}
+
 TEST_CASE("unify_add joins the operands of additions, not their result") {
   const Graph graph = graph_of(R"(graph canonical
   #w : f32[3,3,1,1]
