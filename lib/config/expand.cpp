@@ -81,8 +81,8 @@ void relabel(Node& node, const std::string& where) {
   node.where = where;
   for (Node& item : node.items) relabel(item, where);
   for (Node::Entry& entry : node.entries) {
-    relabel(entry.first, where);
-    relabel(entry.second, where);
+    relabel(entry.key, where);
+    relabel(entry.value, where);
   }
 }
 
@@ -101,8 +101,8 @@ Node* descend(Node& node, const std::string& step, const std::string& where,
     key.where = where;
     Node child;
     child.where = where;
-    node.entries.emplace_back(std::move(key), std::move(child));
-    return &node.entries.back().second;
+    node.entries.push_back({std::move(key), std::move(child)});
+    return &node.entries.back().value;
   }
   if (node.kind == Node::Kind::Sequence) {
     std::size_t index = 0;
@@ -119,7 +119,7 @@ Node* descend(Node& node, const std::string& step, const std::string& where,
         Node map;  // `- ptq` is short for `- ptq: {}`
         map.kind = Node::Kind::Map;
         map.where = item.where;
-        map.entries.emplace_back(item, Node{});
+        map.entries.push_back({item, Node{}});
         item = std::move(map);
       }
       if (item.kind == Node::Kind::Map && item.entries.size() == 1 && item.find(step)) {
@@ -147,7 +147,7 @@ void expand_environment(Node& node, const Environment& environment, Problems& pr
   }
   for (Node& item : node.items) expand_environment(item, environment, problems);
   for (Node::Entry& entry : node.entries) {
-    expand_environment(entry.second, environment, problems);
+    expand_environment(entry.value, environment, problems);
   }
 }
 

@@ -212,8 +212,8 @@ void Reader::steps(const Key& key, std::span<const StepField> rows) {
     if (item.kind == Node::Kind::Plain) {
       step = item.scalar;
     } else if (item.kind == Node::Kind::Map && item.entries.size() == 1) {
-      step = item.entries[0].first.scalar;
-      if (item.entries[0].second.kind != Node::Kind::Null) body = &item.entries[0].second;
+      step = item.entries[0].key.scalar;
+      if (item.entries[0].value.kind != Node::Kind::Null) body = &item.entries[0].value;
     } else {
       context_.problems.add(item.where,
                             fmt::format("an item of '{}' must be a name, or one "
@@ -240,9 +240,9 @@ void Reader::steps(const Key& key, std::span<const StepField> rows) {
 
 void Reader::finish() {
   for (const Node::Entry& entry : map_.entries) {
-    const std::string& key = entry.first.scalar;
+    const std::string& key = entry.key.scalar;
     if (known_.count(key) > 0) continue;
-    context_.problems.add(entry.first.where,
+    context_.problems.add(entry.key.where,
                           fmt::format("unknown key '{}'{}{}", printable(key),
                                       path_.empty() ? "" : fmt::format(" in '{}'", path_),
                                       suggestion(key, known_)));

@@ -24,7 +24,7 @@ std::string position(std::string_view file, const YAML::Mark& mark) {
 std::size_t count_nodes(const Node& node) {
   std::size_t count = 1;
   for (const Node& item : node.items) count += count_nodes(item);
-  for (const Node::Entry& entry : node.entries) count += 1 + count_nodes(entry.second);
+  for (const Node::Entry& entry : node.entries) count += 1 + count_nodes(entry.value);
   return count;
 }
 
@@ -32,7 +32,7 @@ std::size_t depth_of(const Node& node) {
   std::size_t depth = 0;
   for (const Node& item : node.items) depth = std::max(depth, depth_of(item));
   for (const Node::Entry& entry : node.entries) {
-    depth = std::max(depth, depth_of(entry.second));
+    depth = std::max(depth, depth_of(entry.value));
   }
   return depth + 1;
 }
@@ -150,7 +150,7 @@ class Builder : public YAML::EventHandler {
                                   printable(top.key->scalar),
                                   first->where.empty() ? "?" : first->where));
       } else {
-        top.node.entries.emplace_back(std::move(*top.key), std::move(node));
+        top.node.entries.push_back({std::move(*top.key), std::move(node)});
       }
       top.key.reset();
     }
@@ -183,7 +183,7 @@ class RefuseDocument : public Builder {
 
 const Node* Node::find(std::string_view key) const {
   for (const Entry& entry : entries) {
-    if (entry.first.scalar == key) return &entry.second;
+    if (entry.key.scalar == key) return &entry.value;
   }
   return nullptr;
 }

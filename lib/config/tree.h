@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace qopt::config {
@@ -19,7 +18,7 @@ inline constexpr std::size_t kMaxNodes =
 
 struct Node {
   enum class Kind { Null, Plain, Sequence, Map };
-  using Entry = std::pair<Node, Node>;  // key (Plain), value; in order of the text
+  struct Entry;
 
   Kind kind = Kind::Null;
   std::string scalar;          // Plain: the text
@@ -29,6 +28,10 @@ struct Node {
 
   const Node* find(std::string_view key) const;
   Node* find(std::string_view key);
+};
+
+struct Node::Entry {
+  Node key, value;  // the key is Plain
 };
 
 /// Parses one YAML document. `file` names it in positions. Throws ConfigError for text
