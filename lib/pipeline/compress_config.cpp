@@ -317,7 +317,14 @@ CompressConfig read_config(const std::filesystem::path& file,
                            const std::vector<std::string>& overrides) {
   CompressConfig config;
   config.file = file;
-  config::Source source{file, read_file(file, config::kMaxTextBytes), overrides};
+  std::string text;
+  try {
+    text = read_file(file, config::kMaxTextBytes);
+  } catch (const Error& e) {
+    // A configuration that cannot be read is a fault of the command, not of the data.
+    throw Error(ExitCode::Usage, e.where(), e.message(), e.hint());
+  }
+  config::Source source{file, std::move(text), overrides};
   config.written = config::read(source, [&](Fields& f) { describe(f, config); });
   return config;
 }

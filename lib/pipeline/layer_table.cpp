@@ -27,6 +27,13 @@ std::string encoding_text(const Value& value, int bits) {
                      affine.axis ? "per channel" : "per tensor");
 }
 
+/// "layer1.0.conv1" of weights called "layer1.0.conv1.weight"; empty for other names.
+std::string module_of(const std::string& weights) {
+  constexpr std::string_view kSuffix = ".weight";
+  return weights.ends_with(kSuffix) ? weights.substr(0, weights.size() - kSuffix.size())
+                                    : std::string();
+}
+
 /// The name under which the model knows a result: lowering wraps linear layers in
 /// reshapes, which move nothing, and the last of them carries the name.
 ValueId known_as(const Graph& graph, ValueId id,
@@ -97,8 +104,9 @@ std::vector<report::Layer> layer_table(const Graph& integer,
     layer.macs = macs[i];
     layer.weight_bits = weight_bits(node.op);
     if (layer.weight_bits) {
-      layer.weight_encoding =
-          encoding_text(integer.value(node.inputs[1]), *layer.weight_bits);
+      const Value& weights = integer.value(node.inputs[1]);
+      layer.weight_encoding = encoding_text(weights, *layer.weight_bits);
+      layer.module = module_of(weights.name);
     }
     for (const ValueId id : node.inputs) {
       const auto found = packed.find(integer.value(id).name);

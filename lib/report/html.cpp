@@ -219,10 +219,16 @@ std::string decibel_cell(const std::optional<double>& db) {
   return sortable(std::min(*db, 1e6), decibels_text(db));
 }
 
+/// The module that a user knows, and the result's name where a fused activation has
+/// another.
+std::string layer_title(const Layer& l) {
+  return l.module.empty() || l.module == l.name ? l.name : l.module + " + " + l.name;
+}
+
 std::string layer_row(const Layer& l, std::uint64_t most_macs, std::uint64_t most_bytes) {
   std::string out =
       fmt::format("<tr><th title=\"{}\">{}</th><td>{}</td><td>{}</td>", text(l.source),
-                  text(l.name), text(l.kind), shape_text(l.shape));
+                  text(layer_title(l)), text(l.kind), shape_text(l.shape));
   out += sortable(l.weight_bits.value_or(0),
                   l.weight_bits ? text(l.weight_encoding) : std::string("-"));
   out += sortable(l.activation_bits.value_or(0),

@@ -95,6 +95,7 @@ Json gate_json(const Gate& gate) {
 Json layer_json(const Layer& layer) {
   Json json;
   json["name"] = layer.name;
+  if (!layer.module.empty()) json["module"] = layer.module;
   json["kind"] = layer.kind;
   json["shape"] = layer.shape;
   json["weight_bits"] = layer.weight_bits ? Json(*layer.weight_bits) : Json(nullptr);
@@ -223,6 +224,7 @@ Report read_report(const Json& json) {
   for (const Json& l : json.at("layers")) {
     Layer layer;
     layer.name = l.at("name");
+    layer.module = l.value("module", "");
     layer.kind = l.at("kind");
     layer.source = l.at("source");
     layer.shape = l.at("shape").get<Shape>();

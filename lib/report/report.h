@@ -77,7 +77,9 @@ struct Activation {
 
 /// One node of the Integer graph. Optional fields are absent where they have no meaning.
 struct Layer {
-  std::string name, kind, source;
+  std::string name;    // of the result: what follows a fused activation
+  std::string module;  // that holds the weights ("layer1.0.conv1"), empty where none
+  std::string kind, source;
   Shape shape;  // of the result, physical
   std::optional<int> weight_bits;
   std::string weight_encoding;  // "n8 per channel"
