@@ -137,18 +137,26 @@ void check_zeros(std::string_view bytes, std::uint64_t begin, std::uint64_t end)
 }  // namespace
 
 std::vector<Section> plan_sections(const Graph& graph) {
+  // Only convolutions read packed rows: a constant that anything else reads stays plain.
   std::vector<int> weight_bits(graph.values().size(), 0);
-  const auto is_weight_of = [&](const Node& node, std::int64_t bits) {
-    int& most = weight_bits[node.inputs[1].index];
+  const auto use = [&](ValueId id, std::int64_t bits) {
+    int& most = weight_bits[id.index];
     most = std::max(most, static_cast<int>(bits));
   };
   for (const Node& node : graph.nodes()) {
-    if (const auto* conv = std::get_if<op::QConv2d>(&node.op)) {
-      is_weight_of(node, conv->weight_bits);
-    } else if (const auto* conv_t = std::get_if<op::QConvTranspose2d>(&node.op)) {
-      is_weight_of(node, conv_t->weight_bits);
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const auto* conv = std::get_if<op::QConv2d>(&node.op);
+      const auto* transposed = std::get_if<op::QConvTranspose2d>(&node.op);
+      if (i == 1 && conv != nullptr) {
+        use(node.inputs[i], conv->weight_bits);
+      } else if (i == 1 && transposed != nullptr) {
+        use(node.inputs[i], transposed->weight_bits);
+      } else {
+        use(node.inputs[i], 8);
+      }
     }
   }
+  for (const Output& output : graph.outputs()) use(output.value, 8);
   std::vector<Section> sections;
   for (std::size_t i = 0; i < graph.values().size(); ++i) {
     const Value& value = graph.values()[i];
@@ -163,7 +171,7 @@ std::vector<Section> plan_sections(const Graph& graph) {
     if (is_packed) {
       section.bits = std::max(weight_bits[i], needed_bits(*value.constant));
     }
-    if (weight_bits[i] != 0 && value.constant->size() > 0) {
+    if (is_packed) {
       section.row_length = value.constant->size() / value.shape[0];
     }
     section.size_bytes =

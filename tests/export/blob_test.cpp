@@ -124,6 +124,15 @@ TEST_CASE("weights that need more bits than declared are stored with more", "[ex
   CHECK(read_constants(blob.bytes).find("w")->second == *graph.value(w).constant);
 }
 
+TEST_CASE("weights that something else reads stay plain", "[export]") {
+  Graph graph = qopt::testing::conv_net();
+  const ValueId w = *graph.find("conv2.w");
+  graph.add_output("weights", w);
+  const Blob blob = write_blob(graph);
+  CHECK(blob.sections[4].name == "conv2.w");
+  CHECK(blob.sections[4].bits == 8);
+}
+
 TEST_CASE("an empty graph and an empty constant make sound blobs", "[export]") {
   Graph graph(Level::Integer);
   CHECK(read_sections(write_blob(graph).bytes).empty());

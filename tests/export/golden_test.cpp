@@ -45,7 +45,7 @@ TEST_CASE("vectors stay in the codes of their inputs and cover the extremes",
   std::set<std::string> names;
   for (const GoldenVector& vector : vectors) {
     CHECK(names.insert(vector.name).second);
-    REQUIRE(vector.inputs.size() == 2);
+    REQUIRE(vector.inputs.size() == 3);
     CHECK(vector.inputs[0].dtype() == DType::I8);
     CHECK(vector.inputs[0].shape() == Shape{2, 7, 6, 4});
     CHECK(vector.inputs[1].dtype() == DType::I32);

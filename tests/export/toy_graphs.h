@@ -139,6 +139,7 @@ inline Graph all_ops() {
   Graph& g = t.graph;
   const ValueId x = t.input("x", {2, 7, 6, 4});
   const ValueId tokens = g.add_input("tokens", DType::I32, {5});
+  g.add_input("unused", DType::I8, {3});
   std::vector<ValueId> ends;
 
   // Convolutions: dense, grouped, depthwise, dilated, packed weights, weight zero points,
@@ -274,6 +275,7 @@ inline Graph all_ops() {
   g.add_output("m", m);
   g.add_output("same", ends[0]);  // twice
   g.add_output("x", x);           // an input
+  g.add_output("row", row);       // a constant
   return std::move(t.graph);
 }
 

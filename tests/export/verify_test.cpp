@@ -14,6 +14,7 @@
 #include "lib/export/golden.h"
 #include "lib/export/manifest.h"
 #include "lib/export/process.h"
+#include "lib/export/version.h"
 #include "lib/graph/text.h"
 #include "tests/export/toy_graphs.h"
 #include "tests/support/catch.h"
@@ -71,6 +72,12 @@ TEST_CASE("exports are the same bytes for any number of threads", "[export]") {
     INFO(path);
     CHECK(text.find(QOPT_SOURCE_DIR) == std::string::npos);
   }
+}
+
+TEST_CASE("the manifest's version is the project's", "[export]") {
+  const std::string project = read_file(QOPT_SOURCE_DIR "/CMakeLists.txt");
+  CHECK_THAT(project,
+             has_text("project(qopt VERSION " + std::string(kToolVersion) + " "));
 }
 
 TEST_CASE("an export holds only the kernels it uses", "[export]") {
