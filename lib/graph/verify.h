@@ -26,8 +26,8 @@ void require_valid(const Graph& graph, std::string_view after);
 bool is_fused_into_clamp(const Graph& graph, ValueId value);
 
 /// True when the operator only moves codes, so that its input and output share one
-/// encoding (reshape, permute, slice, expand, concat, max pool, pad with zero, resize,
-/// ...).
+/// encoding (reshape, permute, slice, expand, concat, max pool, pad, resize). An operand
+/// of a concat that is no constant may differ all the same: lowering rescales it.
 bool keeps_encoding(const Op& op);
 
 }  // namespace qopt
