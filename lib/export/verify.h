@@ -31,7 +31,7 @@ std::string_view status_name(VerifyStatus status);  // "passed", "failed", "not_
 struct Mismatch {
   std::string layer;
   std::string vector;
-  std::int64_t index = 0;
+  std::int64_t index = 0;  // -1: only checksums are known, expected and got are CRC-32s
   std::int64_t expected = 0, got = 0;
 };
 
@@ -45,8 +45,9 @@ struct VerifyResult {
 
 /// Verifies `folder` on the named targets (empty: all). Before that: the files must match
 /// manifest.json's hashes, and golden/ must equal what the integer executor computes from
-/// model.qir and model.qpk; a stale or edited file is a Failed result on target "golden".
-/// Throws Error(Data) when the folder is no export.
+/// model.qir and model.qpk; a stale or edited file is a Failed result on target "golden",
+/// which is always the first row. The chosen targets follow in the table's order. Throws
+/// Error(Data) when the folder is no export.
 std::vector<VerifyResult> verify_folder(const std::filesystem::path& folder,
                                         const std::vector<std::string>& targets,
                                         int threads);
