@@ -61,6 +61,12 @@ void Builder::bind_opaque(const at::Tensor& tensor, bool written) {
   if (tensor.defined()) bind_as(tensor, {}, true, written);
 }
 
+void Builder::bind_stand_in(const at::Tensor& tensor) {
+  if (tensor.scalar_type() != at::kFloat || is_stale(tensor)) return bind_opaque(tensor);
+  const Shape shape(tensor.sizes().begin(), tensor.sizes().end());
+  bind(tensor, graph_.add_input("unsupported", DType::F32, shape));
+}
+
 void Builder::bind_as(const at::Tensor& tensor, ValueId value, bool opaque,
                       bool written) {
   const c10::TensorImpl* key = tensor.unsafeGetTensorImpl();

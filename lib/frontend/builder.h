@@ -40,6 +40,9 @@ class Builder {
   void bind(const at::Tensor& tensor, ValueId value, bool written = false);
   /// From now on `tensor` is something the graph cannot express.
   void bind_opaque(const at::Tensor& tensor, bool written = false);
+  /// The same, but what is computed from it is still converted, so that everything
+  /// unsupported is found: the graph gets a stand-in and is never used.
+  void bind_stand_in(const at::Tensor& tensor);
 
   /// True when the tensor was computed from the model's inputs, or its memory was
   /// overwritten with something that was.

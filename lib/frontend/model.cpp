@@ -157,7 +157,13 @@ Graph Model::import(std::span<const InputSpec> inputs) const {
     builder.bind(examples[i],
                  builder.graph().add_input(name, inputs[i].dtype, inputs[i].shape));
   }
-  Recording recording = record(builder, impl_->module, std::move(arguments.values));
+  Recording recording;
+  try {
+    recording = record(builder, impl_->module, std::move(arguments.values));
+  } catch (const c10::Error& e) {
+    throw Error(ExitCode::ModelUnsupported, impl_->path,
+                fmt::format("cannot be imported: {}", reason_of(e)));
+  }
   if (!recording.findings.empty()) {
     throw Error(ExitCode::ModelUnsupported, impl_->path, describe(recording.findings),
                 "'qopt supported-ops' lists what is supported");

@@ -120,14 +120,6 @@ void convert_pow(Call& call) {
   throw Unsupported{fmt::format("exponent {}", exponent)};
 }
 
-void convert_softsign(Call& call) {
-  const ValueId x = self_or_input(call);
-  const ValueId size = call.emit(op::Unary{UnaryKind::Abs, 0, 0, 0}, {x}, "abs");
-  const ValueId divisor = call.emit(op::Binary{BinaryKind::Add},
-                                    {size, call.constant(1.0, "one")}, "divisor");
-  call.returns(call.emit(op::Binary{BinaryKind::Div}, {x, divisor}));
-}
-
 void convert_softmax(Call& call) {
   const ValueId x = self_or_input(call);
   call.returns(call.emit(op::Softmax{call.axis(call.integer("dim"), call.rank(x))}, {x}));

@@ -104,9 +104,8 @@ void convert_permute(Call& call) {
   } else if (op == "t") {
     if (rank == 2) std::swap(perm[0], perm[1]);
   } else {
-    const bool by_axis = call.has("axis0");
-    const std::int64_t a = call.axis(call.integer(by_axis ? "axis0" : "dim0"), rank);
-    const std::int64_t b = call.axis(call.integer(by_axis ? "axis1" : "dim1"), rank);
+    const std::int64_t a = call.axis(call.integer("dim0"), rank);
+    const std::int64_t b = call.axis(call.integer("dim1"), rank);
     if (rank > 0)
       std::swap(perm[static_cast<std::size_t>(a)], perm[static_cast<std::size_t>(b)]);
   }

@@ -456,12 +456,14 @@ class Recorder {
 
   void set_opaque(const jit::Node* node, Frame& frame, const c10::FunctionSchema& schema,
                   const IValues& args, IValues results) {
-    for (const at::Tensor& t : written_arguments(schema, args)) {
-      builder_.bind_opaque(t, /*written=*/true);
-    }
+    const bool from_opaque = any_tensor(args, &Builder::is_opaque);
+    const std::vector<at::Tensor> written = written_arguments(schema, args);
+    for (const at::Tensor& t : written) builder_.bind_opaque(t, /*written=*/true);
     for (const IValue& result : results) {
       for_each_tensor(result, [&](const at::Tensor& t) {
-        if (!builder_.is_opaque(t)) builder_.bind_opaque(t);
+        if (builder_.is_opaque(t)) return;
+        from_opaque || !written.empty() ? builder_.bind_opaque(t)
+                                        : builder_.bind_stand_in(t);
       });
     }
     set(frame, node, std::move(results));

@@ -45,18 +45,19 @@ void visit_block(const jit::Block& block, std::unordered_set<const jit::Function
 
 }  // namespace
 
-/// Where the operator stands in the author's source if the file says so, else in the
-/// archive's.
 std::string source_of(const torch::jit::Node* node) {
-  torch::jit::SourceRange range = node->sourceRange();
-  if (const auto original = range.findSourceRangeThatGenerated()) range = *original;
-  if (const auto place = range.file_line_col()) {
-    return fmt::format("{}:{}", std::get<0>(*place), std::get<1>(*place));
+  try {
+    torch::jit::SourceRange range = node->sourceRange();
+    if (const auto original = range.findSourceRangeThatGenerated()) range = *original;
+    if (const auto place = range.file_line_col()) {
+      return fmt::format("{}:{}", std::get<0>(*place), std::get<1>(*place));
+    }
+  } catch (const std::exception&) {
+    // The file's debug information is damaged; the model may be sound without it.
   }
   return {};
 }
 
-/// Operators that handle containers or identity and never look into a tensor.
 bool is_structural(const std::string& name, const std::vector<c10::IValue>& args) {
   static const std::set<std::string, std::less<>> kNames = {
       "aten::append",
@@ -92,7 +93,6 @@ bool is_structural(const std::string& name, const std::vector<c10::IValue>& args
          !args.empty() && args[0].isList();
 }
 
-/// prim operators whose result follows from types and shapes alone.
 bool is_type_query(const std::string& name) {
   static const std::set<std::string, std::less<>> kNames = {
       "prim::dtype",         "prim::device",    "prim::layout",
@@ -105,7 +105,6 @@ bool is_type_query(const std::string& name) {
   return kNames.contains(name);
 }
 
-/// Tensor arguments that the operator writes in place.
 std::vector<at::Tensor> written_arguments(const c10::FunctionSchema& schema,
                                           const std::vector<c10::IValue>& args) {
   std::vector<at::Tensor> written;

@@ -41,7 +41,6 @@ void convert_threshold(Call& call);
 void convert_unary(Call& call);
 void convert_prelu(Call& call);
 void convert_pow(Call& call);
-void convert_softsign(Call& call);
 void convert_softmax(Call& call);
 void convert_log_softmax(Call& call);
 
