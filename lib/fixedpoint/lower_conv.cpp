@@ -45,16 +45,16 @@ std::int32_t signed_offset(const Affine& e) {
 /// precision.
 constexpr double kNegligible = 1.0 / 512;
 
-/// Bias and multiplier of a channel without weights: the bias in 2^-k output codes, k as
-/// large as 31 bits allow (22: a thousandth of a code is plenty).
+/// Bias and multiplier of a channel without weights: the bias with up to 12 fraction bits
+/// of an output code, inside 24 bits, so that it never decides the accumulator's width.
 Channel constant_channel(double bias_in_codes, std::int64_t zero) {
   Channel channel{zero, 0, {}, true};
   // Beyond 2^17 every output saturates, whatever the clamp.
-  const double bias = std::clamp(bias_in_codes, -131072.0, 131072.0);
-  int k = 22;
-  while (std::fabs(std::ldexp(bias, k)) > static_cast<double>(kMaxInt32 / 2)) --k;
-  channel.bias = static_cast<std::int64_t>(round_half_even(std::ldexp(bias, k)));
-  channel.multiplier = to_multiplier(std::ldexp(1.0, -k));
+  const double bias = std::clamp(bias_in_codes, -0x1p17, 0x1p17);
+  int fraction = 12;
+  while (std::fabs(std::ldexp(bias, fraction)) > 0x1p23) --fraction;
+  channel.bias = static_cast<std::int64_t>(round_half_even(std::ldexp(bias, fraction)));
+  channel.multiplier = to_multiplier(std::ldexp(1.0, -fraction));
   return channel;
 }
 
@@ -89,41 +89,52 @@ Tensor vector_of(const std::vector<Channel>& channels,
   return Tensor::of(out);
 }
 
-/// Encoded codes less `offset`, each output channel by its own entry.
-std::vector<std::int32_t> signed_codes(const RealWeights& w, const Affine& e) {
-  const std::int64_t out = w.values.shape().at(0);
-  const std::int64_t count = out == 0 ? 0 : w.values.size() / out;
-  const std::span<const float> real = w.values.values<float>();
-  std::vector<std::int32_t> codes(real.size());
-  for (std::int64_t o = 0; o < out; ++o) {
-    const std::size_t entry = w.channel_of(o);
-    for (std::int64_t i = o * count; i < (o + 1) * count; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      codes[at] = encode(real[at], e, entry) - signed_offset(e);
-    }
+/// The encoding with one entry for each output channel where it had several.
+Affine channel_encoding(const RealWeights& w, const Affine& e) {
+  if (!e.axis) return e;
+  Affine out{e.levels, e.bits, {}, {}, 0};
+  for (std::int64_t o = 0; o < w.values.shape().at(0); ++o) {
+    out.scale.push_back(e.scale.at(w.channel_of(o)));
+    out.zero_point.push_back(e.zero_point.at(w.channel_of(o)));
   }
-  return codes;
-}
-
-/// The encoding of the signed codes, one entry for each output channel where there were
-/// several.
-Affine signed_encoding(const RealWeights& w, const Affine& e) {
-  Affine out{e.levels == LevelSet::U ? LevelSet::S : e.levels, e.bits, {}, {}, {}};
-  const std::int64_t channels = e.axis ? w.values.shape().at(0) : 1;
-  for (std::int64_t o = 0; o < channels; ++o) {
-    const std::size_t entry = e.axis ? w.channel_of(o) : 0;
-    out.scale.push_back(e.scale.at(entry));
-    out.zero_point.push_back(e.zero_point.at(entry) - signed_offset(e));
-  }
-  if (e.axis) out.axis = 0;
   return out;
 }
 
-Tensor code_tensor(const std::vector<std::int32_t>& codes, const Shape& shape, int bits) {
-  if (bits > 8) {
-    return Tensor::from(std::vector<std::int16_t>(codes.begin(), codes.end()), shape);
+/// The same weights said by signed codes.
+Affine signed_encoding(const Affine& e) {
+  Affine out = e;
+  if (e.levels == LevelSet::U) out.levels = LevelSet::S;
+  for (std::int32_t& zero : out.zero_point) zero -= signed_offset(e);
+  return out;
+}
+
+/// Sums of |code - zero| of each output channel, from stored codes; those codes become
+/// signed. `T` is their storage type. Stored codes of `u` at 8 and 16 bits are signed
+/// already.
+template <class T>
+std::vector<std::int64_t> make_signed(Tensor& codes, const Affine& e) {
+  const std::int32_t down = signed_offset(e) - storage_offset(e);
+  const Affine is = signed_encoding(e);
+  const std::span<T> all = codes.mutable_values<T>();
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(codes.shape().at(0)), 0);
+  const std::size_t count = sums.empty() ? 0 : all.size() / sums.size();
+  for (std::size_t o = 0; o < sums.size(); ++o) {
+    const std::int32_t zero = is.zero_point[e.axis ? o : 0];
+    for (T& code : all.subspan(o * count, count)) {
+      code = static_cast<T>(code - down);
+      sums[o] += std::abs(code - zero);
+    }
   }
-  return Tensor::from(std::vector<std::int8_t>(codes.begin(), codes.end()), shape);
+  return sums;
+}
+
+/// Puts `zero` everywhere in one output channel.
+template <class T>
+void clear_channel(Tensor& codes, std::int64_t o, std::int64_t zero) {
+  const std::span<T> all = codes.mutable_values<T>();
+  const std::size_t count = all.size() / static_cast<std::size_t>(codes.shape().at(0));
+  std::ranges::fill(all.subspan(static_cast<std::size_t>(o) * count, count),
+                    static_cast<T>(zero));
 }
 
 const Affine& weight_encoding(const Lowering& to, ValueId id) {
@@ -138,32 +149,33 @@ const Affine& weight_encoding(const Lowering& to, ValueId id) {
 
 Operands make_operands(Lowering& to, const Node& node, const RealWeights& w,
                        std::optional<ValueId> bias_id, const Quant& x, const Target& y) {
-  const Affine& e = weight_encoding(to, w.source);
-  const std::int64_t out = w.values.shape().at(0);
-  const std::int64_t count = out == 0 ? 0 : w.values.size() / out;
-  std::vector<std::int32_t> codes = signed_codes(w, e);
+  const Affine e = channel_encoding(w, weight_encoding(to, w.source));
+  const Affine as_signed = signed_encoding(e);
+  const bool bytes = storage_dtype(e) == DType::I8;
+  Tensor codes = encode_tensor(w.values, e);
+  const std::vector<std::int64_t> sums =
+      bytes ? make_signed<std::int8_t>(codes, e) : make_signed<std::int16_t>(codes, e);
   std::optional<Tensor> bias;
   if (bias_id) bias = to.real_constant(*bias_id);
   std::vector<Channel> channels;
-  for (std::int64_t o = 0; o < out; ++o) {
-    const std::size_t entry = w.channel_of(o);
-    const std::int64_t zero = e.zero_point.at(entry) - signed_offset(e);
-    const auto begin = codes.begin() + o * count, end = begin + count;
-    std::int64_t weight_sum = 0;
-    for (auto code = begin; code != end; ++code) weight_sum += std::abs(*code - zero);
-    const double b =
-        bias ? static_cast<double>(bias->values<float>()[static_cast<std::size_t>(o)])
-             : 0.0;
+  for (std::size_t o = 0; o < sums.size(); ++o) {
+    const std::size_t entry = e.axis ? o : 0;
+    const std::int64_t zero = as_signed.zero_point.at(entry);
+    const double b = bias ? static_cast<double>(bias->values<float>()[o]) : 0.0;
     channels.push_back(
-        make_channel(b, static_cast<double>(e.scale.at(entry)), zero, weight_sum, x, y));
-    if (channels.back().constant) std::fill(begin, end, static_cast<std::int32_t>(zero));
+        make_channel(b, static_cast<double>(e.scale.at(entry)), zero, sums[o], x, y));
+    if (!channels.back().constant) continue;
+    if (bytes) {
+      clear_channel<std::int8_t>(codes, static_cast<std::int64_t>(o), zero);
+    } else {
+      clear_channel<std::int16_t>(codes, static_cast<std::int64_t>(o), zero);
+    }
   }
 
   const std::string& name = to.source().value(w.source).name;
   Operands made;
   made.weight_bits = e.bits;
-  made.inputs.push_back(to.constant(name, code_tensor(codes, w.values.shape(), e.bits),
-                                    signed_encoding(w, e)));
+  made.inputs.push_back(to.constant(name, std::move(codes), as_signed));
   const bool wide = std::ranges::any_of(
       channels, [](const Channel& c) { return std::abs(c.bias) > kMaxInt32; });
   const Tensor biases =

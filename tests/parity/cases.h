@@ -180,7 +180,7 @@ constexpr Case kCases[] = {
 )"},
     {"avg_pool2d, ceil, padding counts", "avg_pool2d", R"(graph canonical
   x : f32[2,6,10,8] = input()
-  y : f32[2,6,5,4] = avg_pool2d(x; kernel=[2,3], stride=[2,2], pads=[0,1,0,0], ceil_mode=true)
+  y : f32[2,6,5,5] = avg_pool2d(x; kernel=[2,3], stride=[2,2], pads=[0,1,0,1], ceil_mode=true)
   -> y = y
 )"},
     {"avg_pool2d, given divisor", "avg_pool2d", R"(graph canonical
@@ -214,12 +214,14 @@ constexpr Case kCases[] = {
   #c : f32[2,2,5,7]
   a : f32[2,6,5,7] = input()
   b : f32[2,4,5,7] = input(index=1)
-  y : f32[2,12,5,7] = concat(a, #c, b; axis=1)
+  m : f32[2,6,5,7] = max_pool2d(a)
+  y : f32[2,12,5,7] = concat(m, #c, b; axis=1)
   -> y = y
 )"},
     {"slice", "slice", R"(graph canonical
   x : f32[2,9,5,7] = input()
-  y : f32[2,4,5,7] = slice(x; axis=1, start=1, end=8, step=2)
+  m : f32[2,9,5,7] = max_pool2d(x)
+  y : f32[2,4,5,7] = slice(m; axis=1, start=1, end=8, step=2)
   -> y = y
 )"},
     {"reshape", "reshape", R"(graph canonical
@@ -234,13 +236,15 @@ constexpr Case kCases[] = {
   -> y = y
 )"},
     {"expand", "expand", R"(graph canonical
-  x : f32[6,1,7] = input()
-  y : f32[2,6,5,7] = expand(x; shape=[2,6,5,7])
+  x : f32[2,6,1,7] = input()
+  m : f32[2,6,1,7] = max_pool2d(x)
+  y : f32[3,2,6,5,7] = expand(m; shape=[3,2,6,5,7])
   -> y = y
 )"},
     {"pad", "pad", R"(graph canonical
   x : f32[2,6,5,7] = input()
-  y : f32[2,7,8,9] = pad(x; before=[0,1,1,0], after=[0,0,2,2])
+  m : f32[2,6,5,7] = max_pool2d(x)
+  y : f32[2,7,8,9] = pad(m; before=[0,1,1,0], after=[0,0,2,2])
   -> y = y
 )"},
     {"pad with a number", "pad", R"(graph canonical

@@ -48,11 +48,12 @@ inline std::vector<Setting> all_settings() {
 
 struct Range {
   float lo = 0.0F, hi = 0.0F;
+  void add(float v) {
+    lo = std::min(lo, v);
+    hi = std::max(hi, v);
+  }
   void add(const Tensor& t) {
-    for (float v : t.values<float>()) {
-      lo = std::min(lo, v);
-      hi = std::max(hi, v);
-    }
+    for (float v : t.values<float>()) add(v);
   }
 };
 
@@ -89,14 +90,12 @@ inline Affine weight_encoding(const Tensor& w, int axis, const Setting& s, Rng& 
     inner *= w.shape()[i];
   }
   const std::int64_t channels = w.shape()[static_cast<std::size_t>(axis)];
-  for (std::int64_t c = 0; c < channels; ++c) {
-    Range range;
-    for (std::int64_t i = 0; i < w.size(); ++i) {
-      if (i / inner % channels != c) continue;
-      const float v = w.values<float>()[static_cast<std::size_t>(i)];
-      range.lo = std::min(range.lo, v);
-      range.hi = std::max(range.hi, v);
-    }
+  std::vector<Range> ranges(static_cast<std::size_t>(channels));
+  for (std::int64_t i = 0; i < w.size(); ++i) {
+    ranges[static_cast<std::size_t>(i / inner % channels)].add(
+        w.values<float>()[static_cast<std::size_t>(i)]);
+  }
+  for (const Range& range : ranges) {
     add_entry(e, range, s.symmetric, 0.9 + 0.2 * rng.uniform());
   }
   return e;
