@@ -144,8 +144,6 @@ at::Tensor avg_pool2d(const op::AvgPool2d& p, const at::Tensor& x) {
 }
 
 at::Tensor reduce(const op::Reduce& r, const at::Tensor& x) {
-  // LibTorch takes "no axes" as "all axes"; here it means none.
-  if (r.axes.empty()) return r.kind == ReduceKind::L2Norm ? at::abs(x) : x;
   switch (r.kind) {
     case ReduceKind::Mean: return at::mean(x, r.axes, r.keepdim);
     case ReduceKind::Sum: return at::sum(x, r.axes, r.keepdim);

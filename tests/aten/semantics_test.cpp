@@ -190,13 +190,6 @@ TEST_CASE("average pooling divides by what it counts") {
   }
 }
 
-TEST_CASE("a reduction over no axis changes nothing but the sign of a norm") {
-  const Tensor x = Tensor::from(std::vector<float>{-1.5F, 2.0F}, {2, 1});
-  CHECK(run_one(op::Reduce{ReduceKind::Sum, {}, true}, x) == x);
-  CHECK(run_one(op::Reduce{ReduceKind::Mean, {}, true}, x) == x);
-  CHECK(run_one(op::Reduce{ReduceKind::L2Norm, {}, true}, x).values<float>()[0] == 1.5F);
-}
-
 TEST_CASE("an index outside the table is the data's fault") {
   Graph graph(Level::Imported);
   const ValueId x = graph.add_input("x", DType::I64, {2});
