@@ -41,8 +41,10 @@ class LayerBuilder {
 
   LayerCode take() {
     std::sort(code_.activations.begin(), code_.activations.end());
-    const auto [first, last] = std::ranges::unique(code_.activations);
-    code_.activations.erase(first, last);
+    // Not std::ranges::unique: clang 14 cannot compile libstdc++ 12's subrange.
+    code_.activations.erase(
+        std::unique(code_.activations.begin(), code_.activations.end()),
+        code_.activations.end());
     return std::move(code_);
   }
 
