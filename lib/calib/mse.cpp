@@ -45,17 +45,31 @@ double total_error(const Statistics& s, double step, double below, double above)
   return error;
 }
 
+/// Thresholds of whole bins: eighths of octaves first, then ever smaller steps from the
+/// best of them while that helps.
 Range symmetric_search(const Statistics& s, const EstimatorOptions& options) {
-  const bool one_sided = is_one_sided(s, options);
-  const double levels = std::ldexp(1.0, options.bits - (one_sided ? 0 : 1)) - 1.0;
+  const double levels =
+      std::ldexp(1.0, options.bits - (is_one_sided(s, options) ? 0 : 1)) - 1.0;
   double best = std::numeric_limits<double>::infinity();
-  double threshold = 0;
-  for (int i = 1; i <= Statistics::kBins; ++i) {
-    const double a = i * s.bin_width;
-    const double error = total_error(s, a / levels, levels, levels);
-    if (error < best) best = error, threshold = a;
+  int threshold = Statistics::kBins;
+  const auto improves = [&](int bins) {
+    if (bins < 1 || bins > Statistics::kBins) return false;
+    const double error = total_error(s, bins * s.bin_width / levels, levels, levels);
+    if (!(error < best)) return false;
+    best = error;
+    threshold = bins;
+    return true;
+  };
+  for (int eighth = 0; eighth <= 8 * 11; ++eighth) {  // 2048 bins are 11 octaves
+    improves(static_cast<int>(std::lround(Statistics::kBins * std::exp2(-eighth / 8.0))));
   }
-  return within(threshold, s, options);
+  for (int step = std::max(1, threshold / 16);;) {
+    const int from = threshold;
+    const bool moved = improves(from - step) | improves(from + step);
+    if (!moved && step == 1) break;
+    if (!moved) step = (step + 1) / 2;
+  }
+  return within(threshold * s.bin_width, s, options);
 }
 
 /// Both ends at once: a common reduction by quarter octaves finds the scale, then each

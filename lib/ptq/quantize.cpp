@@ -13,48 +13,11 @@
 #include "lib/ptq/groups.h"
 #include "lib/ptq/ptq.h"
 #include "lib/ptq/settings.h"
+#include "lib/ptq/signs.h"
 #include "lib/ptq/weights.h"
 
 namespace qopt::ptq {
 namespace {
-
-/// True when the operator's definition keeps its result from being negative.
-bool is_never_negative(const Graph& graph, ValueId id) {
-  const auto producer = graph.producer(id);
-  if (!producer) return false;
-  const Node& node = graph.nodes()[*producer];
-  const auto operands_are = [&] {
-    return std::ranges::all_of(
-        node.inputs, [&](ValueId input) { return is_never_negative(graph, input); });
-  };
-  if (const auto* clamp = std::get_if<op::Clamp>(&node.op)) {
-    return clamp->lo >= 0 || is_never_negative(graph, node.inputs[0]);
-  }
-  if (const auto* unary = std::get_if<op::Unary>(&node.op)) {
-    switch (unary->kind) {
-      case UnaryKind::HardSigmoid:
-      case UnaryKind::Sigmoid:
-      case UnaryKind::Softplus:
-      case UnaryKind::Exp:
-      case UnaryKind::Sqrt:
-      case UnaryKind::Rsqrt:
-      case UnaryKind::Abs:
-      case UnaryKind::Square: return true;
-      default: return operands_are();
-    }
-  }
-  if (const auto* reduce = std::get_if<op::Reduce>(&node.op)) {
-    return reduce->kind == ReduceKind::L2Norm || operands_are();
-  }
-  if (const auto* binary = std::get_if<op::Binary>(&node.op)) {
-    return binary->kind != BinaryKind::Sub && operands_are();
-  }
-  if (std::holds_alternative<op::Softmax>(node.op)) return true;
-  return (keeps_encoding(node.op) || std::holds_alternative<op::AvgPool2d>(node.op) ||
-          std::holds_alternative<op::AdaptiveAvgPool2d>(node.op) ||
-          std::holds_alternative<op::MatMul>(node.op)) &&
-         operands_are();
-}
 
 /// The real numbers that codes can say.
 calib::Range reach(const Affine& e) {
@@ -74,6 +37,7 @@ class Quantizer {
   }
 
   PtqResult run() {
+    never_negative_ = never_negative(result_.graph);
     settings_ = settings_of(result_.graph, config_, result_.findings);
     const WidthOf width_of = [&](ValueId id) {
       const calib::Statistics& seen = statistics(id);
@@ -192,7 +156,7 @@ class Quantizer {
     for (const ValueId id : group.sources) {
       const auto producer = graph().producer(id);
       if (!producer || std::holds_alternative<op::Input>(graph().nodes()[*producer].op) ||
-          is_never_negative(graph(), id)) {
+          never_negative_[id.index]) {
         continue;
       }
       result_.findings.push_back(fmt::format(
@@ -272,6 +236,7 @@ class Quantizer {
   std::map<std::uint32_t, const calib::Statistics*> statistics_;
   std::size_t samples_ = 0;
   std::vector<NodeSettings> settings_;
+  std::vector<bool> never_negative_;
   std::map<std::uint32_t, Affine> shared_;  // of constants in groups
 };
 
