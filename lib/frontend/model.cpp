@@ -191,7 +191,8 @@ std::vector<Tensor> Model::forward(std::span<const Tensor> inputs) const {
   // Plain execution: no profiling runs, no fusion, the same result every time.
   const jit::GraphOptimizerEnabledGuard plain(false);
   std::vector<at::Tensor> tensors;
-  for (const Tensor& input : inputs) tensors.push_back(aten::to_at(input));
+  // Copies: a model may change its inputs in place, ours may not change.
+  for (const Tensor& input : inputs) tensors.push_back(aten::to_at(input).clone());
   BoundArguments arguments = bind_arguments(impl_->module, tensors);
   c10::IValue result;
   try {

@@ -240,6 +240,23 @@ void convert_index(Call& call) {
   call.returns(take(call, x, axis, positions_of(index)));
 }
 
+void convert_roll(Call& call) {
+  ValueId x = moved(call);
+  const Ints shifts = call.ints("shifts"), axes = call.ints("dims");
+  if (axes.size() != shifts.size()) throw Unsupported{"without axes"};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const std::int64_t axis = call.axis(axes[i], call.rank(x));
+    const std::int64_t extent = call.shape(x)[static_cast<std::size_t>(axis)];
+    if (extent == 0) continue;
+    const std::int64_t cut = ((extent - shifts[i]) % extent + extent) % extent;
+    if (cut == 0) continue;
+    const ValueId tail = call.slice(x, axis, cut, extent, 1, "tail");
+    const ValueId head = call.slice(x, axis, 0, cut, 1, "head");
+    x = call.emit(op::Concat{axis}, {tail, head}, i + 1 < axes.size() ? "part" : "");
+  }
+  call.returns(x);
+}
+
 void convert_pad(Call& call) {
   if (call.has("mode") && call.arg("mode").isString() &&
       call.arg("mode").toStringRef() != "constant") {

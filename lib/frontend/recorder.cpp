@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Recorder: an interpreter of TorchScript graphs over real example tensors. It owns
-// names, sources and the bookkeeping of in-place writes; what an operator becomes is the
-// table's.
+// control flow, containers and objects; operators are operator_recorder.h's.
 #include "lib/frontend/recorder.h"
 
 #include <fmt/format.h>
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/ir.h>
-#include <torch/csrc/jit/runtime/operator.h>
 
 #include <algorithm>
-#include <set>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
-#include "lib/aten/bridge.h"
+#include "lib/core/interrupt.h"
 #include "lib/frontend/call.h"
+#include "lib/frontend/operator_recorder.h"
 #include "lib/frontend/script.h"
 #include "lib/frontend/table.h"
 
@@ -28,10 +26,7 @@ using c10::IValue;
 using IValues = std::vector<IValue>;
 
 constexpr int kDeepestCall = 500;  // nested calls; scripted code has no recursion
-constexpr std::int64_t kMostNodes =
-    20'000'000;  // executed; a loop that never ends stops here
-
-constexpr const char* kWritesState = "changes the model's own state";
+constexpr std::int64_t kMostNodes = 20'000'000;  // executed; an endless loop stops here
 
 /// The run cannot go on; what is left is only looked at.
 struct Stop {};
@@ -39,18 +34,18 @@ struct Stop {};
 class Recorder {
  public:
   Recorder(Builder& builder, const jit::Module& module)
-      : builder_(builder), module_(module) {
+      : operators_(builder), module_(module) {
     for (const auto& named : module.named_modules()) {
       paths_.try_emplace(named.value._ivalue().get(), named.name);
     }
     for (const auto& named : module.named_attributes()) {
       int element = 0;
       for_each_tensor(named.value, [&](const at::Tensor& t) {
-        builder_.name_constant(t,
-                               named.value.isTensor()
-                                   ? named.name
-                                   : fmt::format("{}.{}", named.name, element++),
-                               /*is_state=*/true);
+        builder.name_constant(t,
+                              named.value.isTensor()
+                                  ? named.name
+                                  : fmt::format("{}.{}", named.name, element++),
+                              /*is_state=*/true);
       });
     }
   }
@@ -65,17 +60,11 @@ class Recorder {
     } catch (const Stop&) {
       add_unreached(forward);
     }
-    recording.findings = std::move(findings_);
+    recording.findings = operators_.findings();
     return recording;
   }
 
  private:
-  /// One run of a module's method; functions called from it share it.
-  struct ModuleCall {
-    std::string path;
-    bool is_leaf = false;   // the module has no submodules
-    bool is_named = false;  // a node of this call goes by the module's path
-  };
   struct Frame {
     ModuleCall* module = nullptr;
     std::unordered_map<const jit::Value*, IValue> values;
@@ -83,19 +72,8 @@ class Recorder {
 
   static bool is_leaf(const jit::Module& module) { return module.children().size() == 0; }
 
-  void find(const jit::Node* node, const std::string& op, const std::string& reason) {
-    const std::string source = source_of(node);
-    for (Finding& known : findings_) {
-      if (known.op == op && known.reason == reason && known.source == source) {
-        ++known.count;
-        return;
-      }
-    }
-    findings_.push_back({op, reason, source, 1});
-  }
-
   [[noreturn]] void stop(const jit::Node* node, const std::string& reason) {
-    find(node, node->kind().toQualString(), reason);
+    operators_.find(node, node->kind().toQualString(), reason);
     throw Stop{};
   }
 
@@ -111,7 +89,7 @@ class Recorder {
           });
       if (takes_tensors && find_row(schema->name()) == nullptr &&
           !is_structural(schema->name(), {IValue()})) {
-        find(node, schema->name(), "");
+        operators_.find(node, schema->name(), "");
       }
     });
   }
@@ -147,6 +125,7 @@ class Recorder {
   void run_block(const jit::Block& block, Frame& frame) {
     for (const jit::Node* node : block.nodes()) {
       if (++executed_ > kMostNodes) stop(node, "the model runs without end");
+      if (executed_ % 64 == 0) throw_if_interrupted();
       visited_.insert(node);
       run_node(node, frame);
       release(node, block, frame);
@@ -261,9 +240,9 @@ class Recorder {
         !now.isTensor() && !now.isObject() && !now.isList() && !now.isGenericDict();
     if (now.is(next) || (is_plain && now == next)) return;
     const std::string& path = paths_.at(object.get());
-    find(node, "prim::SetAttr",
-         fmt::format("the model keeps state in '{}{}{}'", path, path.empty() ? "" : ".",
-                     name));
+    operators_.find(node, "prim::SetAttr",
+                    fmt::format("the model keeps state in '{}{}{}'", path,
+                                path.empty() ? "" : ".", name));
   }
 
   void run_tuple_index(const jit::Node* node, Frame& frame) {
@@ -340,184 +319,13 @@ class Recorder {
     }
   }
 
-  // ---- operators
-
-  IValues execute(const jit::Node* node, const c10::FunctionSchema& schema,
-                  const IValues& args) {
-    jit::Stack stack = args;
-    // The module is not ours to change: what writes to its tensors writes to a copy. That
-    // is reported anyway.
-    for (std::size_t i = 0; i < schema.arguments().size() && i < stack.size(); ++i) {
-      const c10::AliasInfo* alias = schema.arguments()[i].alias_info();
-      if (alias == nullptr || !alias->isWrite() || !stack[i].isTensor()) continue;
-      if (builder_.is_state(stack[i].toTensor())) stack[i] = stack[i].toTensor().clone();
-    }
-    if (schema.is_vararg()) stack.emplace_back(static_cast<std::int64_t>(args.size()));
-    try {
-      node->getOperation()(stack);
-    } catch (const std::exception& e) {
-      const auto* torch_error = dynamic_cast<const c10::Error*>(&e);
-      throw Error(
-          ExitCode::ModelUnsupported, source_of(node),
-          fmt::format("{} cannot be computed: {}", schema.name(),
-                      aten::short_reason(torch_error != nullptr
-                                             ? torch_error->what_without_backtrace()
-                                             : e.what())),
-          "do the shapes and types of the inputs fit the model?");
-    }
-    return stack;
-  }
-
-  /// "layer1.0.conv1" for the first computing operator of a module without submodules,
-  /// else "layer1.0.add". The graph makes repeated names differ.
-  static std::string name_for(ModuleCall& module, const Call& call, const Row& row) {
-    if (module.path.empty()) return call.op();
-    if (!module.is_leaf || module.is_named || is_move(row)) {
-      return fmt::format("{}.{}", module.path, call.op());
-    }
-    module.is_named = true;
-    return module.path;
-  }
-
-  bool any_tensor(const IValues& args,
-                  bool (Builder::*test)(const at::Tensor&) const) const {
-    bool found = false;
-    for (const IValue& arg : args) {
-      for_each_tensor(arg,
-                      [&](const at::Tensor& t) { found = found || (builder_.*test)(t); });
-    }
-    return found;
-  }
-
   void run_operator(const jit::Node* node, Frame& frame) {
-    const c10::FunctionSchema* schema = node->maybeSchema();
-    if (schema == nullptr) stop(node, "");
-    const std::string& name = schema->name();
-    const IValues args = inputs(frame, node);
-    // As if gradients were wanted: the model's own code then keeps to plain operators
-    // instead of fused inference-only ones.
-    if (name == "aten::is_grad_enabled" || name == "prim::requires_grad") {
-      return set(frame, node, {true});
-    }
-    const Row* row = find_row(name);
-    const bool touches_inputs = any_tensor(args, &Builder::is_activation);
-    if (row == nullptr && node->isNondeterministic()) {
-      find(node, name, "draws random numbers");
-      return set_opaque(node, frame, *schema, args, execute(node, *schema, args));
-    }
-    if (!touches_inputs) return set(frame, node, run_on_constants(node, *schema, args));
-    if (is_structural(name, args) || is_type_query(name) ||
-        (row != nullptr && !row->convert)) {
-      return set(frame, node, execute(node, *schema, args));
-    }
-    if (row == nullptr) {
-      IValues results = execute(node, *schema, args);
-      const bool reads_values = std::ranges::none_of(results, [](const IValue& r) {
-        bool tensors = false;
-        for_each_tensor(r, [&](const at::Tensor&) { tensors = true; });
-        return tensors;
-      });
-      find(node, name,
-           writes_state(*schema, args)        ? kWritesState
-           : reads_values && !results.empty() ? "depends on the values of the inputs"
-                                              : "");
-      return set_opaque(node, frame, *schema, args, std::move(results));
-    }
-    record_call(node, frame, *schema, *row, args);
+    if (node->maybeSchema() == nullptr) stop(node, "");
+    set(frame, node, operators_.run(node, inputs(frame, node), *frame.module));
   }
 
-  bool writes_state(const c10::FunctionSchema& schema, const IValues& args) const {
-    return std::ranges::any_of(written_arguments(schema, args),
-                               [&](const at::Tensor& t) { return builder_.is_state(t); });
-  }
-
-  IValues run_on_constants(const jit::Node* node, const c10::FunctionSchema& schema,
-                           const IValues& args) {
-    if (writes_state(schema, args)) find(node, schema.name(), kWritesState);
-    if (!written_arguments(schema, args).empty()) builder_.forget_constants();
-    IValues results = execute(node, schema, args);
-    name_results(args, results);
-    return results;
-  }
-
-  /// What is computed from one named constant (transposed, detached, ...) goes by its
-  /// name.
-  void name_results(const IValues& args, const IValues& results) {
-    std::set<std::string> names;
-    for (const IValue& arg : args) {
-      for_each_tensor(arg, [&](const at::Tensor& t) {
-        if (std::string n = builder_.constant_name(t); !n.empty())
-          names.insert(std::move(n));
-      });
-    }
-    if (names.size() != 1 || results.size() != 1 || !results[0].isTensor()) return;
-    builder_.name_constant(results[0].toTensor(), *names.begin(), /*is_state=*/false);
-  }
-
-  void set_opaque(const jit::Node* node, Frame& frame, const c10::FunctionSchema& schema,
-                  const IValues& args, IValues results) {
-    const bool from_opaque = any_tensor(args, &Builder::is_opaque);
-    const std::vector<at::Tensor> written = written_arguments(schema, args);
-    for (const at::Tensor& t : written) builder_.bind_opaque(t, /*written=*/true);
-    for (const IValue& result : results) {
-      for_each_tensor(result, [&](const at::Tensor& t) {
-        if (builder_.is_opaque(t)) return;
-        from_opaque || !written.empty() ? builder_.bind_opaque(t)
-                                        : builder_.bind_stand_in(t);
-      });
-    }
-    set(frame, node, std::move(results));
-  }
-
-  void record_call(const jit::Node* node, Frame& frame, const c10::FunctionSchema& schema,
-                   const Row& row, const IValues& args) {
-    const std::vector<at::Tensor> written = written_arguments(schema, args);
-    // The converter must see constants as they were before the call wrote to them.
-    IValues before = args;
-    for (IValue& arg : before) {
-      if (!arg.isTensor() || builder_.is_activation(arg.toTensor())) continue;
-      const bool is_written = std::ranges::any_of(
-          written, [&](const at::Tensor& t) { return t.is_same(arg.toTensor()); });
-      if (is_written) arg = arg.toTensor().clone();
-    }
-    IValues results = execute(node, schema, args);
-    if (writes_state(schema, args)) find(node, schema.name(), kWritesState);
-    if (writes_state(schema, args) || any_tensor(args, &Builder::is_opaque)) {
-      return set_opaque(node, frame, schema, args, std::move(results));
-    }
-    Call unnamed(builder_, schema, before, results, "", "");
-    Call call(builder_, schema, before, results, name_for(*frame.module, unnamed, row),
-              source_of(node));
-    try {
-      row.convert(call);
-    } catch (const Unsupported& e) {
-      find(node, schema.name(), e.reason);
-      return set_opaque(node, frame, schema, args, std::move(results));
-    }
-    bind_results(schema, call, !written.empty());
-    set(frame, node, std::move(results));
-  }
-
-  void bind_results(const c10::FunctionSchema& schema, const Call& call, bool written) {
-    const std::vector<at::Tensor> tensors = call.result_tensors();
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      if (i >= call.returned().size()) {
-        builder_.bind_opaque(tensors[i]);
-        continue;
-      }
-      const ValueId id = call.returned()[i];
-      const at::IntArrayRef sizes = tensors[i].sizes();
-      QOPT_CHECK(at::IntArrayRef(call.shape(id)) == sizes,
-                 "{} became {}, LibTorch says {}", schema.name(),
-                 shape_text(call.shape(id)),
-                 shape_text(Shape(sizes.begin(), sizes.end())));
-      builder_.bind(tensors[i], id, written);
-    }
-  }
-
-  Builder& builder_;
+  OperatorRecorder operators_;
   jit::Module module_;
-  std::vector<Finding> findings_;
   int depth_ = 0;
   std::int64_t executed_ = 0;
   // Looked up only, never iterated.

@@ -138,6 +138,7 @@ constexpr Row kTable[] = {
     {{"aten::expand", "expand", ""}, convert_expand},
     {{"aten::expand_as", "expand", ""}, convert_expand},
     {{"aten::repeat", "reshape, expand, concat", ""}, convert_repeat},
+    {{"aten::roll", "slice, concat", "constant shifts"}, convert_roll},
     {{"aten::constant_pad_nd", "pad, slice", ""}, convert_pad},
     {{"aten::pad", "pad, slice", "mode constant"}, convert_pad},
 

@@ -67,6 +67,7 @@ void convert_unbind(Call& call);
 void convert_select(Call& call);
 void convert_slice(Call& call);
 void convert_index(Call& call);
+void convert_roll(Call& call);
 void convert_pad(Call& call);
 
 // ops_arithmetic.cpp

@@ -270,6 +270,21 @@ TEST_CASE("writes through views are noticed") {
   CHECK(compare(constant_target, constant_target.import(kRow), 4).relative_error == 0.0);
 }
 
+TEST_CASE("a model may change its inputs, the caller's stay") {
+  const ScratchFolder folder;
+  const Model model = reload(make_module("def forward(self, x):\n"
+                                         "    y = x * 2.0\n"
+                                         "    x.mul_(3.0)\n"
+                                         "    return x + y\n"),
+                             folder);
+  const Graph graph = model.import(kRow);
+  const std::vector<Tensor> inputs = random_inputs(graph, 6);
+  const Tensor before = Tensor::from(inputs[0].values<float>(), inputs[0].shape());
+  CHECK(compare(model, graph, inputs).relative_error == 0.0);
+  const bool same = inputs[0] == before;
+  CHECK(same);
+}
+
 TEST_CASE("weights computed from weights alone become constants") {
   const ScratchFolder folder;
   const Model model =

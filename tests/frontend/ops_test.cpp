@@ -420,6 +420,8 @@ const std::vector<OpCase>& cases() {
       {"aten::expand", "x.expand(4, -1, 6)", {{3, 1}}, {}},
       {"aten::expand_as", "x.expand_as(y) + y", {{6}, kRows}, {}},
       {"aten::repeat", "x.repeat(2, 1, 3)", {kRows}, {}},
+      {"aten::roll", "torch.roll(x, [-1, 2], [1, -1])", {kImage}, {}},
+      {"aten::roll", "torch.roll(x, [6, 0], [1, 0])", {kRows}, {}},
       {"aten::constant_pad_nd",
        "torch.constant_pad_nd(x, [1, 2, 0, 1], 0.5)",
        {kImage},
