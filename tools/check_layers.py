@@ -19,6 +19,7 @@ ROOMS = {
     "data": ["core"],
     "calib": ["core", "graph"],
     "eval": ["core"],
+    "theory": ["core"],
     "fixedpoint": ["core", "graph", "exec"],
     "export": ["core", "graph", "exec", "fixedpoint"],
     "report": ["core", "graph", "exec", "calib", "eval"],
