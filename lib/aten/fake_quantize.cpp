@@ -21,6 +21,12 @@ at::Tensor along_axis(const std::vector<float>& entries, const Affine& e,
 
 at::Tensor affine(const at::Tensor& x, const Affine& e) {
   const at::Tensor scale = along_axis(e.scale, e, x.dim());
+  if (e.levels == LevelSet::O) {
+    at::Tensor code = at::div(x, scale).nan_to_num_(0.0).mul_(0.5).floor_();
+    code.mul_(2.0).add_(1.0).clamp_(code_min(e.levels, e.bits),
+                                    code_max(e.levels, e.bits));
+    return code.mul_(scale);
+  }
   const at::Tensor zero =
       along_axis({e.zero_point.begin(), e.zero_point.end()}, e, x.dim());
   // Codes stay in float32: where that is inexact (beyond 2^24) the clamp decides anyway.

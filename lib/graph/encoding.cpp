@@ -31,20 +31,32 @@ ChannelWalk channel_walk(const Affine& encoding, const Shape& shape) {
   return walk;
 }
 
-/// round_half_even(real / scale) + zero_point, clamped to [lo, hi] while still a float.
-std::int32_t quantize(float real, float scale, std::int32_t zero_point, std::int32_t lo,
-                      std::int32_t hi) {
-  if (std::isnan(real)) return zero_point;
-  const double code = static_cast<double>(std::nearbyint(real / scale)) + zero_point;
+/// What the rounding of one number needs to know of its encoding.
+struct Codes {
+  explicit Codes(const Affine& e)
+      : lo(code_min(e.levels, e.bits)),
+        hi(code_max(e.levels, e.bits)),
+        odd(e.levels == LevelSet::O) {}
+  std::int32_t lo, hi;
+  bool odd;
+};
+
+/// round_half_even(real / scale) + zero_point, or the nearest odd number, clamped to
+/// [lo, hi] while still a float.
+std::int32_t quantize(float real, float scale, std::int32_t zero_point,
+                      const Codes& codes) {
+  const float steps = std::isnan(real) ? 0.0F : real / scale;
+  const double code = codes.odd
+                          ? 2.0 * static_cast<double>(std::floor(steps * 0.5F)) + 1.0
+                          : static_cast<double>(std::nearbyint(steps)) + zero_point;
   return static_cast<std::int32_t>(
-      std::clamp(code, static_cast<double>(lo), static_cast<double>(hi)));
+      std::clamp(code, static_cast<double>(codes.lo), static_cast<double>(codes.hi)));
 }
 
 template <class T>
 Tensor encode_as(const Tensor& real, const Affine& encoding) {
   const ChannelWalk walk = channel_walk(encoding, real.shape());
-  const std::int32_t lo = code_min(encoding.levels, encoding.bits);
-  const std::int32_t hi = code_max(encoding.levels, encoding.bits);
+  const Codes codes(encoding);
   const std::int32_t offset = storage_offset(encoding);
   Tensor out = Tensor::zeros(dtype_of<T>(), real.shape());
   const float* from = real.values<float>().data();
@@ -54,7 +66,7 @@ Tensor encode_as(const Tensor& real, const Affine& encoding) {
       const float scale = encoding.scale[static_cast<std::size_t>(c)];
       const std::int32_t zero = encoding.zero_point[static_cast<std::size_t>(c)];
       for (std::int64_t i = 0; i < walk.inner; ++i) {
-        *to++ = static_cast<T>(quantize(*from++, scale, zero, lo, hi) - offset);
+        *to++ = static_cast<T>(quantize(*from++, scale, zero, codes) - offset);
       }
     }
   }
@@ -79,8 +91,8 @@ Tensor decode_as(const Tensor& stored, const Affine& encoding) {
 }
 
 std::optional<std::string> affine_fault(const Affine& e, const Shape& shape) {
-  if (!((e.bits >= 2 && e.bits <= 8) || e.bits == 16)) {
-    return fmt::format("{} bits; must be 2 to 8, or 16", e.bits);
+  if (const auto fault = bits_fault(e.levels, e.bits)) {
+    return fmt::format("{} bits; {}", e.bits, *fault);
   }
   std::size_t entries = 1;
   if (e.axis) {
@@ -99,13 +111,14 @@ std::optional<std::string> affine_fault(const Affine& e, const Shape& shape) {
                          e.scale[c], c);
     }
     const std::int32_t zero = e.zero_point[c];
-    if (zero < code_min(e.levels, e.bits) || zero > code_max(e.levels, e.bits)) {
+    if (is_symmetric(e.levels)) {
+      if (zero == 0) continue;
+      return fmt::format("zero point {} of channel {}; {} is symmetric, so it must be 0",
+                         zero, c, level_set_name(e.levels));
+    }
+    if (!is_code(zero, e.levels, e.bits)) {
       return fmt::format("zero point {} of channel {} is no code of {}{}", zero, c,
                          level_set_name(e.levels), e.bits);
-    }
-    if (e.levels == LevelSet::N && zero != 0) {
-      return fmt::format("zero point {} of channel {}; n is symmetric, so it must be 0",
-                         zero, c);
     }
   }
   return std::nullopt;
@@ -117,7 +130,9 @@ std::int32_t code_min(LevelSet levels, int bits) {
   switch (levels) {
     case LevelSet::U: return 0;
     case LevelSet::S: return -(1 << (bits - 1));
-    case LevelSet::N: return -((1 << (bits - 1)) - 1);
+    case LevelSet::N:
+    case LevelSet::O:
+    case LevelSet::T: return -code_max(levels, bits);
   }
   throw InternalError("unknown level set");
 }
@@ -127,6 +142,8 @@ std::int32_t code_max(LevelSet levels, int bits) {
     case LevelSet::U: return (1 << bits) - 1;
     case LevelSet::S:
     case LevelSet::N: return (1 << (bits - 1)) - 1;
+    case LevelSet::O: return (1 << bits) - 1;
+    case LevelSet::T: return 1;
   }
   throw InternalError("unknown level set");
 }
@@ -136,15 +153,48 @@ std::string_view level_set_name(LevelSet levels) {
     case LevelSet::U: return "u";
     case LevelSet::S: return "s";
     case LevelSet::N: return "n";
+    case LevelSet::O: return "o";
+    case LevelSet::T: return "t";
   }
   throw InternalError("unknown level set");
 }
 
 std::optional<LevelSet> parse_level_set(std::string_view text) {
-  for (LevelSet levels : {LevelSet::U, LevelSet::S, LevelSet::N}) {
+  for (LevelSet levels :
+       {LevelSet::U, LevelSet::S, LevelSet::N, LevelSet::O, LevelSet::T}) {
     if (level_set_name(levels) == text) return levels;
   }
   return std::nullopt;
+}
+
+std::optional<std::string> bits_fault(LevelSet levels, int bits) {
+  switch (levels) {
+    case LevelSet::U:
+    case LevelSet::S:
+      if ((bits >= 1 && bits <= 8) || bits == 16) return std::nullopt;
+      return fmt::format("{} has 1 to 8 bits, or 16", level_set_name(levels));
+    case LevelSet::N:
+      if ((bits >= 2 && bits <= 8) || bits == 16) return std::nullopt;
+      return "n has 2 to 8 bits, or 16";
+    case LevelSet::O:  // 8 bits would not fit int8
+      if (bits >= 1 && bits <= 7) return std::nullopt;
+      return "o has 1 to 7 bits";
+    case LevelSet::T:
+      if (bits == 2) return std::nullopt;
+      return "t has 2 bits";
+  }
+  throw InternalError("unknown level set");
+}
+
+bool has_zero(LevelSet levels) { return levels != LevelSet::O; }
+
+bool is_symmetric(LevelSet levels) {
+  return levels == LevelSet::N || levels == LevelSet::O || levels == LevelSet::T;
+}
+
+bool is_code(std::int32_t code, LevelSet levels, int bits) {
+  return code >= code_min(levels, bits) && code <= code_max(levels, bits) &&
+         (levels != LevelSet::O || code % 2 != 0);
 }
 
 DType storage_dtype(const Affine& encoding) {
@@ -171,8 +221,7 @@ std::int32_t stored_zero_point(const Affine& encoding, std::size_t channel) {
 
 std::int32_t encode(float real, const Affine& encoding, std::size_t channel) {
   return quantize(real, encoding.scale.at(channel), encoding.zero_point.at(channel),
-                  code_min(encoding.levels, encoding.bits),
-                  code_max(encoding.levels, encoding.bits));
+                  Codes(encoding));
 }
 
 float decode(std::int32_t code, const Affine& encoding, std::size_t channel) {

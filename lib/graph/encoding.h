@@ -18,13 +18,17 @@ namespace qopt {
 ///   U  {0 .. 2^b - 1}
 ///   S  {-2^(b-1) .. 2^(b-1) - 1}        two's complement
 ///   N  {-(2^(b-1) - 1) .. 2^(b-1) - 1}  narrow: symmetric about zero
-enum class LevelSet { U, S, N };
+///   O  {-(2^b - 1), -(2^b - 3) .. -1, 1 .. 2^b - 1}  odd: no zero; 1 bit is {-1, 1}
+///   T  {-1, 0, 1}                       ternary, 2 bits
+enum class LevelSet { U, S, N, O, T };
 
 /// real = scale[c] * (code - zero_point[c]).
 ///
-/// `bits` is 2..8 or 16. Per tensor: `scale` and `zero_point` hold one entry and `axis`
-/// is empty. Per channel: one entry for each index along `axis` of the value's shape.
-/// Scales are finite and > 0; a zero point is itself a code of the level set.
+/// `bits` is what bits_fault allows. Per tensor: `scale` and `zero_point` hold one entry
+/// and `axis` is empty. Per channel: one entry for each index along `axis` of the value's
+/// shape. Scales are finite and > 0; a zero point is itself a code of the level set. N, O
+/// and T are symmetric: their zero point is 0, which is no code of O. So O is for
+/// constants only: an activation could not say its padding.
 struct Affine {
   LevelSet levels = LevelSet::S;
   int bits = 8;
@@ -42,8 +46,18 @@ using Encoding = std::variant<Affine>;
 /// Smallest and largest code of a level set.
 std::int32_t code_min(LevelSet levels, int bits);
 std::int32_t code_max(LevelSet levels, int bits);
-std::string_view level_set_name(LevelSet levels);  // "u", "s", "n"
+std::string_view level_set_name(LevelSet levels);  // "u", "s", "n", "o", "t"
 std::optional<LevelSet> parse_level_set(std::string_view text);
+
+/// Empty when the level set may have this many bits (U and S 1..8 and 16, N 2..8 and 16,
+/// O 1..7, T 2), else which it may have: "n has 2 to 8 bits, or 16".
+std::optional<std::string> bits_fault(LevelSet levels, int bits);
+/// False for O: real 0 has no code.
+bool has_zero(LevelSet levels);
+/// True for N, O and T: a code's negative is a code, and the zero point is 0.
+bool is_symmetric(LevelSet levels);
+/// Whether `code` is one of the level set's.
+bool is_code(std::int32_t code, LevelSet levels, int bits);
 
 /// How codes are stored on the device. Up to 8 bits: int8; 16 bits: int16. `u` at 8 and
 /// 16 bits does not fit the signed type, so its stored code is code - 2^(bits-1); every
@@ -54,8 +68,9 @@ std::int32_t stored_min(const Affine& encoding);
 std::int32_t stored_max(const Affine& encoding);
 std::int32_t stored_zero_point(const Affine& encoding, std::size_t channel = 0);
 
-/// Code of `real`: clamp(round_half_even(real / scale) + zero_point). float32 division,
-/// so that device code can do the same; NaN encodes as the zero point.
+/// Code of `real`: clamp(round_half_even(real / scale) + zero_point). For O, the nearest
+/// odd number, ties up: clamp(2 * floor(real / scale / 2) + 1). float32 division, so that
+/// device code can do the same. NaN encodes as 0 does: the zero point, and 1 for O.
 std::int32_t encode(float real, const Affine& encoding, std::size_t channel = 0);
 /// Real value of a code.
 float decode(std::int32_t code, const Affine& encoding, std::size_t channel = 0);

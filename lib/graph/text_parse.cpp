@@ -376,7 +376,7 @@ class Parser {
     Affine e;
     const std::string_view head = cursor_.peek_word();
     const std::optional<LevelSet> levels = parse_level_set(head.substr(0, 1));
-    if (!levels) cursor_.fail("unknown encoding", "u, s or n and its bits, as in s8");
+    if (!levels) cursor_.fail("unknown encoding", "u, s, n, o or t and its bits, as in s8");
     e.levels = *levels;
     cursor_.accept(head.substr(0, 1));
     e.bits = cursor_.number<int>();

@@ -148,6 +148,11 @@ void check_values(const Graph& graph, Report& report) {
     if (value.encoding) {
       if (const auto fault = encoding_fault(*value.encoding, value.shape)) {
         report.add(value.name, "encoding: " + *fault);
+      } else if (const LevelSet levels = std::get<Affine>(*value.encoding).levels;
+                 !value.constant && !has_zero(levels)) {
+        report.add(value.name, fmt::format("encoding: {} has no code for zero, so only "
+                                           "constants may have it",
+                                           level_set_name(levels)));
       }
     }
     if (value.layout.empty()) continue;

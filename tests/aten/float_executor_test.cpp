@@ -13,6 +13,7 @@
 #include "lib/core/rng.h"
 #include "lib/graph/graph.h"
 #include "tests/support/catch.h"
+#include "tests/support/level_sets.h"
 
 namespace {
 
@@ -39,6 +40,9 @@ std::vector<float> awkward_values(const Affine& e, std::size_t count) {
     values.push_back(tie);
     values.push_back(std::nextafter(tie, INFINITY));
     values.push_back(std::nextafter(tie, -INFINITY));
+    const float whole = code * scale;  // a tie of odd codes
+    values.push_back(whole);
+    values.push_back(std::nextafter(whole, -INFINITY));
     values.push_back(static_cast<float>(rng.normal()) * scale *
                      static_cast<float>(1 << (e.bits - 1)));
   }
@@ -107,49 +111,45 @@ TEST_CASE("short reasons carry no stack") {
 }
 
 TEST_CASE("fake quantisation is decode of encode, to the bit, per tensor") {
-  for (LevelSet levels : {LevelSet::U, LevelSet::S, LevelSet::N}) {
-    for (int bits : {2, 3, 4, 5, 6, 7, 8, 16}) {
-      for (float scale : {0.0625F, 0.1F, 3.1e-3F, 7.7F}) {
-        const std::int32_t lo = code_min(levels, bits), hi = code_max(levels, bits);
-        for (std::int32_t zero : {lo, (lo + hi) / 2, 0, hi}) {
-          if (levels == LevelSet::N && zero != 0) continue;
-          const Affine e{levels, bits, {scale}, {zero}, {}};
-          const std::vector<float> values = awkward_values(e, 600);
-          const Tensor x = Tensor::of(values);
-          const Tensor y = aten::from_at(aten::fake_quantize(aten::to_at(x), e));
-          int wrong = 0;
-          for (std::size_t i = 0; i < values.size(); ++i) {
-            const float wanted = decode(encode(values[i], e), e);
-            if (!same_bits(y.values<float>()[i], wanted)) ++wrong;
-          }
-          INFO(level_set_name(levels) << bits << " scale " << scale << " zero " << zero);
-          CHECK(wrong == 0);
+  for (const auto [levels, bits] : testing::all_level_sets()) {
+    for (float scale : {0.0625F, 0.1F, 3.1e-3F, 7.7F}) {
+      const std::int32_t lo = code_min(levels, bits), hi = code_max(levels, bits);
+      for (std::int32_t zero : {lo, (lo + hi) / 2, 0, hi}) {
+        if (is_symmetric(levels) && zero != 0) continue;
+        const Affine e{levels, bits, {scale}, {zero}, {}};
+        const std::vector<float> values = awkward_values(e, 600);
+        const Tensor x = Tensor::of(values);
+        const Tensor y = aten::from_at(aten::fake_quantize(aten::to_at(x), e));
+        int wrong = 0;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const float wanted = decode(encode(values[i], e), e);
+          if (!same_bits(y.values<float>()[i], wanted)) ++wrong;
         }
+        INFO(level_set_name(levels) << bits << " scale " << scale << " zero " << zero);
+        CHECK(wrong == 0);
       }
     }
   }
 }
 
 TEST_CASE("fake quantisation is decode of encode, to the bit, per channel") {
-  for (LevelSet levels : {LevelSet::U, LevelSet::S, LevelSet::N}) {
-    for (int bits : {2, 3, 4, 5, 6, 7, 8, 16}) {
-      for (int axis : {0, 1, 2}) {
-        const Shape shape = {3, 4, 5};
-        Affine e{levels, bits, {}, {}, axis};
-        Rng rng(static_cast<std::uint64_t>(axis) + 9);
-        for (std::int64_t c = 0; c < shape[static_cast<std::size_t>(axis)]; ++c) {
-          e.scale.push_back(static_cast<float>(0.01 + rng.uniform()));
-          e.zero_point.push_back(levels == LevelSet::N
-                                     ? 0
-                                     : code_min(levels, bits) +
-                                           static_cast<std::int32_t>(c % 3));
-        }
-        Affine first = e;
-        first.scale.resize(1);
-        const Tensor x = Tensor::from(awkward_values(first, 60), shape);
-        const Tensor y = aten::from_at(aten::fake_quantize(aten::to_at(x), e));
-        CHECK(y == decode_tensor(encode_tensor(x, e), e));
+  for (const auto [levels, bits] : testing::all_level_sets()) {
+    for (int axis : {0, 1, 2}) {
+      const Shape shape = {3, 4, 5};
+      Affine e{levels, bits, {}, {}, axis};
+      Rng rng(static_cast<std::uint64_t>(axis) + 9);
+      const std::int32_t lo = code_min(levels, bits), hi = code_max(levels, bits);
+      for (std::int64_t c = 0; c < shape[static_cast<std::size_t>(axis)]; ++c) {
+        e.scale.push_back(static_cast<float>(0.01 + rng.uniform()));
+        e.zero_point.push_back(is_symmetric(levels)
+                                   ? 0
+                                   : std::min(hi, lo + static_cast<std::int32_t>(c % 3)));
       }
+      Affine first = e;
+      first.scale.resize(1);
+      const Tensor x = Tensor::from(awkward_values(first, 60), shape);
+      const Tensor y = aten::from_at(aten::fake_quantize(aten::to_at(x), e));
+      CHECK(y == decode_tensor(encode_tensor(x, e), e));
     }
   }
 }

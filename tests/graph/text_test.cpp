@@ -8,6 +8,7 @@
 #include "lib/graph/shape.h"
 #include "lib/graph/verify.h"
 #include "tests/support/catch.h"
+#include "tests/support/level_sets.h"
 
 namespace qopt {
 namespace {
@@ -192,6 +193,20 @@ TEST_CASE("encodings print every float exactly") {
     CHECK(back.values()[0].encoding == graph.values()[0].encoding);
     CHECK(back.values()[0].layout == Ints{1, 0});
     CHECK(print(back) == print(graph));
+  }
+}
+
+TEST_CASE("every level set and width prints and parses") {
+  for (const auto [levels, bits] : testing::all_level_sets()) {
+    Graph graph(Level::Encoded);
+    const ValueId x = graph.add_constant("w", Tensor::zeros(DType::F32, {2}));
+    graph.value(x).encoding = Affine{levels, bits, {0.5F}, {0}, {}};
+    graph.add_output("w", x);
+    const std::string text = print(graph);
+    const std::string word = fmt::format("{{{}{} scale", level_set_name(levels), bits);
+    CHECK(text.find(word) != std::string::npos);
+    const Graph back = parse(text, {}, true);
+    CHECK(back.values()[0].encoding == graph.values()[0].encoding);
   }
 }
 

@@ -202,6 +202,12 @@ TEST_CASE("encoded: what needs an encoding has one") {
              "w: encoding: scale 0 of channel 2");
   check_only(broken("{s8 axis 0 scale [1,1,1,1]}", "{s8 axis 0 scale [1,1,1]}"),
              "w: encoding: 3 scales and 3 zero points where 4 are needed");
+  check_only(broken("{s8 axis 0 scale [1,1,1,1]}", "{o8 axis 0 scale [1,1,1,1]}"),
+             "w: encoding: 8 bits; o has 1 to 7 bits");
+  check_only(broken("x : f32[1,3,4,4] {u8 scale [1]}", "x : f32[1,3,4,4] {o3 scale [1]}"),
+             "x: encoding: o has no code for zero, so only constants may have it");
+  CHECK(faults(replaced(kEncoded, "{s8 axis 0 scale [1,1,1,1]}",
+                        "{o1 axis 0 scale [1,1,1,1]}")) == kNone);
   // The convolution's result is wanted by somebody besides the clamp.
   check_only(broken("  -> y = flat", "  -> y = flat\n  -> c = conv"),
              "conv: needs an encoding");
