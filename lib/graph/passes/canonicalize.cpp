@@ -37,26 +37,40 @@ constexpr GraphPass kPasses[] = {
 /// other.
 constexpr int kMaxRounds = 32;
 
-}  // namespace
-
-std::span<const GraphPass> canonical_passes() { return kPasses; }
-
-Graph canonicalize(Graph imported) {
-  Graph graph = std::move(imported);
+Graph settle(Graph graph, std::span<const GraphPass> passes) {
   require_valid(graph, "import");
   bool changed = true;
   for (int round = 0; changed; ++round) {
     QOPT_CHECK(round < kMaxRounds, "canonicalisation does not settle");
     changed = false;
-    for (const GraphPass& pass : kPasses) {
+    for (const GraphPass& pass : passes) {
       if (!pass.run(graph)) continue;
       changed = true;
       require_valid(graph, pass.name);
     }
   }
+  return graph;
+}
+
+}  // namespace
+
+std::span<const GraphPass> canonical_passes() { return kPasses; }
+
+Graph canonicalize(Graph imported) {
+  Graph graph = settle(std::move(imported), kPasses);
   graph.set_level(Level::Canonical);
   require_valid(graph, "canonicalize");
   return graph;
+}
+
+Graph canonicalize_for_training(Graph imported) {
+  std::vector<GraphPass> passes(std::begin(kPasses), std::end(kPasses));
+  for (GraphPass& pass : passes) {
+    if (pass.run != fold_batch_norm) continue;
+    pass = {"separate_batch_norm", "batch norm that no layer can take",
+            separate_batch_norm};
+  }
+  return settle(std::move(imported), passes);
 }
 
 }  // namespace qopt

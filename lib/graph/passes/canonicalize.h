@@ -22,4 +22,10 @@ std::span<const GraphPass> canonical_passes();
 /// Runs all passes, verifying after each, and sets Level::Canonical.
 Graph canonicalize(Graph imported);
 
+/// The same rewrites, but a batch norm behind a layer stays a node of its own, so that
+/// training can normalise with the batch's statistics. The result is still
+/// Level::Imported (Canonical has no batch norm) and computes the same; its values carry
+/// the names they have in the Canonical graph.
+Graph canonicalize_for_training(Graph imported);
+
 }  // namespace qopt

@@ -137,16 +137,13 @@ Affinity batch_norm_affinity(const Graph& graph, const Node& node) {
   return affinity;
 }
 
-bool fold_batch_norm_at(Graph& graph, std::size_t i) {
+/// A batch norm with no layer behind it: its own depthwise convolution, or Mul and Add.
+bool separate_batch_norm_at(Graph& graph, std::size_t i) {
   const Node node = graph.nodes()[i];
   if (!std::holds_alternative<op::BatchNorm>(node.op)) return false;
   const ValueId x = node.inputs[0];
+  if (layer_behind(graph, x, 1)) return false;
   const Affinity affinity = batch_norm_affinity(graph, node);
-  if (const std::optional<Layer> layer = layer_behind(graph, x, 1)) {
-    fold_into(graph, *layer, affinity);
-    edit::bypass(graph, i, x);
-    return true;
-  }
   const Value& input = graph.value(x);
   if (input.shape.size() == 4) {
     become_depthwise(graph, i, x, affinity.factor, affinity.offset);
@@ -163,6 +160,17 @@ bool fold_batch_norm_at(Graph& graph, std::size_t i) {
   const ValueId scaled = graph.insert(i, op::Binary{BinaryKind::Mul}, {x, factor},
                                       name + ".scaled", node.source);
   edit::become(graph, i + 1, op::Binary{BinaryKind::Add}, {scaled, offset});
+  return true;
+}
+
+bool fold_batch_norm_at(Graph& graph, std::size_t i) {
+  const Node& node = graph.nodes()[i];
+  if (!std::holds_alternative<op::BatchNorm>(node.op)) return false;
+  const ValueId x = node.inputs[0];
+  const std::optional<Layer> layer = layer_behind(graph, x, 1);
+  if (!layer) return separate_batch_norm_at(graph, i);
+  fold_into(graph, *layer, batch_norm_affinity(graph, node));
+  edit::bypass(graph, i, x);
   return true;
 }
 
@@ -283,6 +291,9 @@ bool fold_pad_at(Graph& graph, std::size_t i) {
 bool fold_pad(Graph& graph) { return edit::rewrite_all(graph, fold_pad_at); }
 bool fold_batch_norm(Graph& graph) {
   return edit::rewrite_all(graph, fold_batch_norm_at);
+}
+bool separate_batch_norm(Graph& graph) {
+  return edit::rewrite_all(graph, separate_batch_norm_at);
 }
 bool normalize_constant_arithmetic(Graph& graph) {
   return edit::rewrite_all(graph, normalize_at);

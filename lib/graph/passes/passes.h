@@ -27,6 +27,8 @@ bool fold_pad(Graph& graph);
 /// BatchNorm -> into the layer before it, else a depthwise 1x1 convolution or Mul and
 /// Add.
 bool fold_batch_norm(Graph& graph);
+/// The second half of fold_batch_norm alone: a BatchNorm behind a layer stays as it is.
+bool separate_batch_norm(Graph& graph);
 /// x - c, x / c, c + x, c * x -> x + c', x * c'.
 bool normalize_constant_arithmetic(Graph& graph);
 /// Scalar or per-channel Mul and Add by a constant -> into the layer before it.
