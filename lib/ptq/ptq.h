@@ -53,14 +53,31 @@ struct LayerRule {
   std::optional<double> percentile{};
 };
 
+/// Kinds of layers that keep at least first_last_bits, in the words of Deeplite Neutrino.
+/// Convolutions are counted from 0 in the order in which they run.
+struct LayerKinds {
+  bool quantize_conv11 = true;              // convolutions with 1x1 kernels
+  bool quantize_group = true;               // grouped and depthwise convolutions
+  std::vector<std::int64_t> skip_layers{};  // these convolutions
+  double skip_layers_ratio = 0;             // the first ones, as a share of all
+};
+
 struct PtqConfig {
   WeightConfig weights{};
   ActivationConfig activations{};
   int first_last_bits = 8;  // first and last layer with weights: at least this many bits
+  int residual_bits = 8;    // values read by others than layers: at least this many
+  LayerKinds kinds{};
   bool unify_add =
       false;  // one scale for both operands of an add (concat always has one)
   std::vector<LayerRule> layers{};
 };
+
+/// Where a layer reads fewer bits than other readers of the same value need, puts an
+/// unbounded clamp called "LAYER.input" between them, which takes an encoding of its own
+/// and computes nothing. Layers that need the same share it. The graph is Canonical, or
+/// what canonicalize_for_training makes of the same model.
+Graph separate_layer_inputs(const Graph& canonical, const PtqConfig& config);
 
 /// Statistics of every non-constant float value of `canonical`, in two passes over
 /// `samples`, parallel over samples; the same for every number of threads.
@@ -88,6 +105,11 @@ struct PtqResult {
   std::vector<std::string>
       findings;  // dead channels, one-sided ranges, patterns without effect
 };
+
+/// The encodings of an Encoded graph's activations beside the statistics of the Canonical
+/// graph that it was made of (same value ids).
+std::vector<Choice> choices_of(const Graph& encoded,
+                               std::span<const ValueStatistics> statistics);
 
 /// Writes encodings by the rules above: weights and activations, one encoding across
 /// operators that keep it (verify.h keeps_encoding) and across concat, none on values

@@ -28,7 +28,7 @@ class Quantizer {
  public:
   Quantizer(const Graph& canonical, std::span<const ValueStatistics> statistics,
             const PtqConfig& config)
-      : config_(config) {
+      : config_(config), given_(statistics) {
     result_.graph = canonical;
     for (const ValueStatistics& value : statistics) {
       statistics_[value.value.index] = &value.statistics;
@@ -49,7 +49,7 @@ class Quantizer {
     }
     encode_constants();
     result_.graph.set_level(Level::Encoded);
-    list_choices();
+    result_.choices = choices_of(result_.graph, given_);
     return std::move(result_);
   }
 
@@ -216,22 +216,8 @@ class Quantizer {
     }
   }
 
-  void list_choices() {
-    for (const Node& node : graph().nodes()) {
-      const Value& value = graph().value(node.output);
-      if (!value.encoding) continue;
-      const auto& encoding = std::get<Affine>(*value.encoding);
-      const calib::Range range = reach(encoding);
-      // Within half a step of the last code nothing is lost but by rounding.
-      const float half = 0.5F * encoding.scale[0];
-      const calib::Range kept{range.lo - half, range.hi + half};
-      result_.choices.push_back({value.name, range,
-                                 calib::clipped_fraction(statistics(node.output), kept),
-                                 encoding});
-    }
-  }
-
   const PtqConfig& config_;
+  std::span<const ValueStatistics> given_;
   PtqResult result_;
   std::map<std::uint32_t, const calib::Statistics*> statistics_;
   std::size_t samples_ = 0;
@@ -241,6 +227,28 @@ class Quantizer {
 };
 
 }  // namespace
+
+std::vector<Choice> choices_of(const Graph& encoded,
+                               std::span<const ValueStatistics> statistics) {
+  std::map<std::uint32_t, const calib::Statistics*> seen;
+  for (const ValueStatistics& value : statistics) {
+    seen[value.value.index] = &value.statistics;
+  }
+  std::vector<Choice> choices;
+  for (const Node& node : encoded.nodes()) {
+    const Value& value = encoded.value(node.output);
+    if (!value.encoding) continue;
+    const auto& encoding = std::get<Affine>(*value.encoding);
+    const calib::Range range = reach(encoding);
+    // Within half a step of the last code nothing is lost but by rounding.
+    const float half = 0.5F * encoding.scale[0];
+    const calib::Range kept{range.lo - half, range.hi + half};
+    choices.push_back({value.name, range,
+                       calib::clipped_fraction(*seen.at(node.output.index), kept),
+                       encoding});
+  }
+  return choices;
+}
 
 PtqResult quantize(const Graph& canonical, std::span<const ValueStatistics> statistics,
                    const PtqConfig& config) {

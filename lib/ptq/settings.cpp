@@ -10,6 +10,7 @@
 
 #include "lib/core/names.h"
 #include "lib/graph/verify.h"
+#include "lib/ptq/layer_bits.h"
 
 namespace qopt::ptq {
 namespace {
@@ -41,6 +42,7 @@ void check(const PtqConfig& config) {
   check_bits(config.weights.bits, "", "weights.bits");
   check_bits(config.activations.bits, "", "activations.bits");
   check_bits(config.first_last_bits, "", "first_last_bits");
+  check_bits(config.residual_bits, "", "residual_bits");
   check_calibrator(config.weights.calibrator, "");
   check_calibrator(config.activations.calibrator, "");
   check_percentile(config.weights.percentile, "");
@@ -117,27 +119,24 @@ std::size_t carrier(const Graph& graph, std::size_t i) {
   return is_fused_into_clamp(graph, output) ? graph.users(output)[0] : i;
 }
 
-/// More bits for the weights of the first and last layer, for what they read, and for the
-/// graph's outputs. Layer rules come later and win.
-void raise_first_and_last(const Graph& graph, int bits,
-                          std::vector<NodeSettings>& settings) {
-  std::vector<std::size_t> layers;
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    if (has_weights(graph, graph.nodes()[i])) layers.push_back(i);
-  }
-  const auto raise_activation = [&](ValueId id) {
-    const auto producer = graph.producer(id);
-    if (!producer) return;
-    int& activation_bits = settings[*producer].activations.bits;
-    activation_bits = std::max(activation_bits, bits);
-  };
-  if (!layers.empty()) {
-    for (const std::size_t layer : {layers.front(), layers.back()}) {
-      settings[layer].weights.bits = std::max(settings[layer].weights.bits, bits);
-      raise_activation(graph.nodes()[layer].inputs[0]);
+/// What follows from who reads a value and from the kinds of layers. Layer rules come
+/// later and win.
+void apply_readers(const Graph& graph, const PtqConfig& config,
+                   std::vector<NodeSettings>& settings) {
+  const std::vector<bool> kept = kept_layers(graph, config);
+  const std::vector<int> needed = needed_bits(graph, config);
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    WeightConfig& weights = settings[i].weights;
+    if (kept[i] && weights.bits < config.first_last_bits) {
+      weights.bits = config.first_last_bits;
+      // Odd and ternary levels have no such widths.
+      if (weights.levels == LevelSet::O || weights.levels == LevelSet::T) {
+        weights.levels = LevelSet::N;
+      }
     }
+    int& activation_bits = settings[i].activations.bits;
+    activation_bits = std::max(activation_bits, needed[graph.nodes()[i].output.index]);
   }
-  for (const Output& output : graph.outputs()) raise_activation(output.value);
 }
 
 }  // namespace
@@ -155,7 +154,7 @@ std::vector<NodeSettings> settings_of(const Graph& graph, const PtqConfig& confi
   check(config);
   std::vector<NodeSettings> settings(
       graph.nodes().size(), NodeSettings{config.weights, config.activations, false});
-  raise_first_and_last(graph, config.first_last_bits, settings);
+  apply_readers(graph, config, settings);
   for (const LayerRule& rule : config.layers) {
     bool matched = false, reaches_weights = false;
     for (std::size_t i = 0; i < settings.size(); ++i) {

@@ -116,15 +116,19 @@ Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& 
   if (!dead.empty()) report_dead(graph, node, dead, out.scale.size(), findings);
 
   if (node.inputs.size() > 2 && graph.is_constant(node.inputs[2])) {
-    const std::span<const float> bias =
-        graph.value(node.inputs[2]).constant->values<float>();
-    for (std::size_t o = 0; o < bias.size(); ++o) {
-      float& scale = out.scale[out.scale.size() == bias.size() ? o : 0];
-      const double least = std::abs(static_cast<double>(bias[o])) / input_scale / 0x1p29;
-      scale = std::max(scale, static_cast<float>(least));
-    }
+    raise_scales_for_bias(out, graph.value(node.inputs[2]).constant->values<float>(),
+                          input_scale);
   }
   return out;
+}
+
+void raise_scales_for_bias(Affine& weights, std::span<const float> bias,
+                           float input_scale) {
+  for (std::size_t o = 0; o < bias.size(); ++o) {
+    float& scale = weights.scale[weights.scale.size() == bias.size() ? o : 0];
+    const double least = std::abs(static_cast<double>(bias[o])) / input_scale / 0x1p29;
+    scale = std::max(scale, static_cast<float>(least));
+  }
 }
 
 Affine encode_operand(const Tensor& constant) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,16 @@ void require_finite_constants(const Graph& graph);
 /// where the operator allows one scale only.
 std::optional<int> channel_axis(const Graph& graph, const Node& node);
 
-/// Encoding of the weights of `node` (has_weights). `input_scale` is that of the
-/// activation it reads: a channel's scale is kept so large that its bias stays below 2^29
-/// in codes, so that weights that are zero but for noise do not cost a wide accumulator.
-/// A channel of zeros has scale 1 and is a finding.
+/// Encoding of the weights of `node` (has_weights), scales raised for its bias. A channel
+/// of zeros has scale 1 and is a finding.
 Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& config,
                       float input_scale, std::vector<std::string>& findings);
+
+/// Keeps each channel's scale so large that its bias stays below 2^29 in codes, so that
+/// weights that are zero but for noise do not cost a wide accumulator. `input_scale` is
+/// that of the activation the layer reads.
+void raise_scales_for_bias(Affine& weights, std::span<const float> bias,
+                           float input_scale);
 
 /// A constant operand of a sum, product or quotient: n16, one scale.
 Affine encode_operand(const Tensor& constant);
