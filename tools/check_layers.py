@@ -26,8 +26,9 @@ ROOMS = {
     "aten": ["core", "graph", "exec"],
     "frontend": ["core", "graph", "exec", "aten"],
     "ptq": ["core", "graph", "exec", "calib", "data", "aten"],
+    "qat": ["core", "graph", "exec", "calib", "data", "aten", "ptq"],
     "pipeline": ["core", "config", "graph", "exec", "data", "calib", "eval", "fixedpoint",
-                 "export", "report", "aten", "frontend", "ptq"],
+                 "export", "report", "aten", "frontend", "ptq", "qat"],
 }
 # The LibTorch wall: only these may include its headers.
 TORCH_ROOMS = {"aten", "frontend", "ptq", "qat", "vq", "pipeline"}

@@ -17,6 +17,7 @@
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/sqnr.h"
 #include "lib/pipeline/steps.h"
+#include "lib/pipeline/training.h"
 
 namespace qopt::pipeline {
 namespace {
@@ -46,7 +47,7 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   const Progress progress = [&](std::int64_t d, std::int64_t n) {
     listener.progress(d, n);
   };
-  Steps steps(listener, 9);
+  Steps steps(listener, config.qat ? 10 : 9);
 
   // Before the work: a folder that cannot be written should not cost an hour.
   require_replaceable(config.folder());
@@ -54,15 +55,26 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
 
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
-  const Graph& canonical = imported.canonical;
+  const Graph canonical = ptq::separate_layer_inputs(imported.canonical, config.ptq);
   const Sources sources = open_sources(config, canonical);
   report::Report report = begin_report(config, imported, *sources.calibration);
 
   const auto statistics = steps.run("calibrate", [&] {
     return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);
   });
-  const ptq::PtqResult quantized = steps.run(
+  ptq::PtqResult quantized = steps.run(
       "quantize", [&] { return ptq::quantize(canonical, statistics, config.ptq); });
+  if (config.qat) {
+    Trained trained = steps.run("train", [&] {
+      return train(config, imported, canonical, quantized.graph, threads, listener);
+    });
+    quantized.graph = std::move(trained.graph);
+    quantized.choices = ptq::choices_of(quantized.graph, statistics);
+    for (std::string& finding : trained.findings) {
+      quantized.findings.push_back(std::move(finding));
+    }
+    report.training = std::move(trained.training);
+  }
   const Graph integer =
       steps.run("lower", [&] { return lower_to_integer(quantized.graph); });
   const IntegerExecutor device(integer);
@@ -112,6 +124,7 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
     write_reports(staged.path(), report, timing);
     throw_if_interrupted();
     staged.commit();
+    if (config.qat) std::filesystem::remove_all(checkpoint_folder(config, imported));
     return CompressResult{report, timing, config.folder(), exit_code(report)};
   });
 }

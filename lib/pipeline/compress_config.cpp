@@ -9,6 +9,7 @@
 #include "lib/core/files.h"
 #include "lib/core/parallel.h"
 #include "lib/export/verify.h"
+#include "lib/qat/estimators.h"
 
 namespace qopt::pipeline {
 namespace {
@@ -25,6 +26,14 @@ constexpr Spelling<LevelSet> kLevelSets[] = {
 constexpr Spelling<ptq::Granularity> kGranularities[] = {
     {ptq::Granularity::PerTensor, "per_tensor"},
     {ptq::Granularity::PerChannel, "per_channel"}};
+
+constexpr Spelling<qat::Optimizer> kOptimizers[] = {{qat::Optimizer::Sgd, "sgd"},
+                                                    {qat::Optimizer::AdamW, "adamw"}};
+constexpr Spelling<qat::Schedule> kSchedules[] = {{qat::Schedule::Cosine, "cosine"},
+                                                  {qat::Schedule::Step, "step"},
+                                                  {qat::Schedule::Constant, "constant"}};
+constexpr Spelling<qat::BatchNorms> kBatchNorms[] = {{qat::BatchNorms::Train, "train"},
+                                                     {qat::BatchNorms::Freeze, "freeze"}};
 
 /// Widths that have an encoding (lib/graph/encoding.h).
 config::Type bit_width() { return config::integer_of({2, 3, 4, 5, 6, 7, 8, 16}); }
@@ -129,8 +138,136 @@ void describe_ptq(Fields& f, ptq::PtqConfig& v) {
   f.key({.name = "first_last_bits",
          .help = "the first and the last layer have at least this many bits"},
         bit_width(), v.first_last_bits);
+  f.key({.name = "residual_bits",
+         .help = "values that others than layers read have at least this many bits; a "
+                 "layer with fewer gets an input of its own"},
+        bit_width(), v.residual_bits);
   f.key({.name = "unify_add", .help = "one scale for both operands of an addition"},
         v.unify_add);
+  f.key(
+      {.name = "quantize_conv11", .help = "false: 1x1 convolutions keep first_last_bits"},
+      v.kinds.quantize_conv11);
+  f.key({.name = "quantize_group",
+         .help = "false: grouped convolutions keep first_last_bits"},
+        v.kinds.quantize_group);
+  f.list({.name = "skip_layers",
+          .help = "numbers of convolutions, from 0, that keep first_last_bits",
+          .example = "[0, 1]"},
+         config::integer(0, 1 << 20), Count{1, 4096}, v.kinds.skip_layers);
+  f.key({.name = "skip_layers_ratio",
+         .help = "this share of the convolutions, from the first, keeps first_last_bits"},
+        config::real(0, 1), v.kinds.skip_layers_ratio);
+}
+
+config::Type estimator(bool of_weights) {
+  std::vector<std::string> names;
+  for (const qat::Estimator& row : qat::estimators()) {
+    if (of_weights ? row.for_weights : row.for_activations) names.emplace_back(row.name);
+  }
+  return config::choice(std::move(names));
+}
+config::Type factor() { return config::real(0, 1e6); }
+
+void describe_loss(Fields& f, qat::LossConfig& v) {
+  f.key({.name = "cross_entropy", .help = "factor, with labels"}, factor(),
+        v.cross_entropy);
+  f.key({.name = "label_smoothing", .help = "of cross_entropy"}, config::real(0, 0.99),
+        v.label_smoothing);
+  f.key({.name = "mse", .help = "factor, outputs against one-hot labels"}, factor(),
+        v.mse);
+  f.key({.name = "l1", .help = "factor, outputs against one-hot labels"}, factor(), v.l1);
+  f.key({.name = "distillation",
+         .help = "factor, divergence from the float model's scores; needs no labels"},
+        factor(), v.distillation);
+  f.key({.name = "temperature", .help = "of distillation"}, config::real(0.1, 100),
+        v.temperature);
+  f.key({.name = "features",
+         .help = "factor, square error of feature_value against the float model's"},
+        factor(), v.features);
+  f.key({.name = "feature_value",
+         .help = "name of a value; absent: what the last layer reads"},
+        config::text(), v.feature_value);
+}
+
+void describe_optimizer(Fields& f, qat::QatConfig& v) {
+  f.enumeration({.name = "kind", .help = "method"}, kOptimizers, v.optimizer);
+  f.key({.name = "learning_rate", .help = "at its highest"}, config::real(0, 100),
+        v.learning_rate);
+  f.key({.name = "final_learning_rate", .help = "of schedule cosine at the end"},
+        config::real(0, 100), v.final_learning_rate);
+  f.key({.name = "momentum", .help = "of sgd"}, config::real(0, 0.9999), v.momentum);
+  f.key({.name = "nesterov", .help = "look ahead, of sgd"}, v.nesterov);
+  f.key({.name = "weight_decay",
+         .help = "of weights and pact's bounds; steps, biases and batch norm have none"},
+        config::real(0, 1), v.weight_decay);
+  f.key({.name = "step_learning_rate",
+         .help = "factor on the learning rate of steps and offsets"},
+        factor(), v.step_learning_rate);
+  f.key({.name = "clip_norm", .help = "largest norm of all gradients together; 0: none"},
+        factor(), v.clip_norm);
+  f.enumeration({.name = "schedule", .help = "how the learning rate falls"}, kSchedules,
+                v.schedule);
+  f.key({.name = "warmup_epochs", .help = "rise from 0 at the start"},
+        config::real(0, 1e6), v.warmup_epochs);
+  f.list({.name = "milestones", .help = "epochs of schedule step", .example = "[10, 15]"},
+         config::real(0, 1e6), Count{1, 64}, v.milestones);
+  f.key({.name = "decay", .help = "factor at each milestone"}, config::real(0, 1),
+        v.decay);
+}
+
+void describe_qat(Fields& f, qat::QatConfig& v) {
+  f.key({.name = "weights", .help = "estimator of the weights"}, estimator(true),
+        v.weight_estimator);
+  f.key({.name = "activations", .help = "estimator of the activations"}, estimator(false),
+        v.activation_estimator);
+  f.key({.name = "ewgs_delta", .help = "scaling factor of estimator ewgs"},
+        config::real(0, 1), v.ewgs_delta);
+  f.key({.name = "blend", .help = "rho of estimator blended"}, config::real(0, 1),
+        v.blend);
+  f.key({.name = "epochs", .help = "passes over the training set"},
+        config::real(1e-6, 1e6), v.epochs);
+  f.key({.name = "batch", .help = "samples a step"}, config::integer(1, 1 << 20),
+        v.batch);
+  f.key({.name = "shards",
+         .help = "equal parts of a batch that run side by side, each with its own batch "
+                 "norm; the result depends on it, not on the threads"},
+        config::integer(1, 256), v.shards);
+  f.block({.name = "loss", .help = "what is minimised"}, true,
+          [&](Fields& g) { describe_loss(g, v.loss); });
+  f.block({.name = "optimizer", .help = "how it is minimised"}, true,
+          [&](Fields& g) { describe_optimizer(g, v); });
+  f.block(
+      {.name = "augment", .help = "changes to training images"}, true, [&](Fields& g) {
+        g.key({.name = "crop", .help = "shift by up to this many pixels, zeros beyond"},
+              config::integer(0, 1024), v.augment.crop);
+        g.key({.name = "flip", .help = "mirror left to right, half of the time"},
+              v.augment.flip);
+      });
+  f.key({.name = "ema", .help = "decay of averaged weights, which are judged; 0: none"},
+        config::real(0, 0.999999), v.ema);
+  f.enumeration({.name = "batch_norm",
+                 .help = "train by the batch's statistics, or freeze the model's"},
+                kBatchNorms, v.batch_norm);
+  f.key({.name = "freeze_batch_norm_epoch",
+         .help = "from this epoch on with running statistics; below 0: never"},
+        config::real(-1, 1e6), v.freeze_batch_norm_epoch);
+  f.key({.name = "reestimate_batches",
+         .help = "parts of batches for batch norm's statistics before a judgement"},
+        config::integer(1, 1 << 20), v.reestimate_batches);
+  f.key({.name = "selection_samples",
+         .help = "held out of data.train to select the best state, without "
+                 "data.selection"},
+        config::integer(1, 1LL << 40), v.selection_samples);
+  f.key({.name = "evaluate_every", .help = "epochs between judged states"},
+        config::real(1e-3, 1e6), v.evaluate_every);
+  f.key({.name = "checkpoint_seconds",
+         .help = "between checkpoints; the result does not depend on it",
+         .recorded = false},
+        config::real(0, 1e6), v.checkpoint_seconds);
+  if (v.batch % v.shards != 0) {
+    f.refuse("shards", fmt::format("'batch' of {} cannot be split into {} equal shards",
+                                   v.batch, v.shards));
+  }
 }
 
 void describe_rule(Fields& f, ptq::LayerRule& v) {
@@ -179,6 +316,12 @@ void describe_data(Fields& f, DataConfig& v) {
   f.optional_block(
       {.name = "gate", .help = "samples that only max_drop is judged on (default: eval)"},
       v.gate, spec);
+  f.optional_block({.name = "train", .help = "samples that qat trains on"}, v.train,
+                   spec);
+  f.optional_block({.name = "selection",
+                    .help = "samples that select the best state (default: held out of "
+                            "train)"},
+                   v.selection, spec);
 }
 
 void describe_constraints(Fields& f, Constraints& v) {
@@ -284,6 +427,12 @@ void describe(Fields& f, CompressConfig& v) {
        [&](Fields& g) {
          v.has_ptq = true;
          describe_ptq(g, v.ptq);
+       }},
+      {{.name = "qat", .help = "training of what ptq chose, and of the weights"},
+       v.qat.has_value(),
+       [&](Fields& g) {
+         if (!v.qat) v.qat.emplace();
+         describe_qat(g, *v.qat);
        }}};
   f.steps({.name = "passes", .help = "methods, in order", .required = true}, rows);
   f.block_list({.name = "layers", .help = "exceptions by name; later ones win"},
@@ -295,6 +444,12 @@ void describe(Fields& f, CompressConfig& v) {
           [&](Fields& g) { describe_export(g, v.output); });
   f.block({.name = "run", .help = "how it is run"}, true,
           [&](Fields& g) { describe_run(g, v.run); });
+  if (v.qat && !v.data.train) {
+    f.refuse("passes", "pass 'qat' needs samples in 'data.train'");
+  }
+  if (v.qat && !v.has_ptq) {
+    f.refuse("passes", "pass 'qat' trains what 'ptq' chose: put 'ptq' before it");
+  }
   if (v.constraints.max_drop && !v.data.eval && !v.data.gate) {
     f.refuse("constraints",
              "'constraints.max_drop' needs labelled samples in 'data.eval'");

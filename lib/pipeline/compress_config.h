@@ -13,6 +13,7 @@
 #include "lib/data/dataset.h"
 #include "lib/frontend/import.h"
 #include "lib/ptq/ptq.h"
+#include "lib/qat/qat.h"
 
 namespace qopt::pipeline {
 
@@ -23,7 +24,7 @@ struct ModelConfig {
 
 struct DataConfig {
   data::DatasetSpec calibration;
-  std::optional<data::DatasetSpec> eval, gate;
+  std::optional<data::DatasetSpec> eval, gate, train, selection;
 };
 
 /// At most `value` percentage points of top-1 may be lost, with one-sided `confidence`.
@@ -58,6 +59,7 @@ struct CompressConfig {
   DataConfig data;
   bool has_ptq = false;
   ptq::PtqConfig ptq;
+  std::optional<qat::QatConfig> qat;
   Constraints constraints;
   ExportConfig output;
   RunConfig run;

@@ -95,6 +95,28 @@ struct Layer {
   std::optional<double> mse_cumulative;
 };
 
+/// What training visited: one entry for each state of the quantised weights that was
+/// judged, and how often codes changed in between.
+struct Training {
+  std::string data, selection;  // descriptions of the two sets
+  std::string score_unit;       // "%" (top-1) or "dB" (SQNR of the outputs)
+  std::int64_t steps = 0, best_step = 0;
+  double start_score = 0;  // before training
+  struct Visit {
+    std::int64_t step = 0;
+    double epoch = 0, learning_rate = 0, loss = 0, accuracy = 0, score = 0;
+    double flips = 0;  // share of all codes that changed a step
+    std::string hash;  // SHA-256 of the codes
+    bool best = false;
+  };
+  std::vector<Visit> visits;
+  struct Flips {
+    std::string layer;
+    std::vector<double> share;  // of the layer's codes that changed a step, by stretch
+  };
+  std::vector<Flips> flips;
+};
+
 struct Finding {
   std::string severity;  // "warning", "note"
   std::string where, what;
@@ -113,6 +135,7 @@ struct Report {
   Gate gate;
   std::vector<Layer> layers;
   std::vector<Activation> activations;
+  std::optional<Training> training;
   std::vector<Finding> findings;
 
   std::int64_t total_macs() const;

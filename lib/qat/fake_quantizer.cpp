@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#include "lib/qat/fake_quantizer.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/custom_class.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "lib/calib/projection.h"
+
+namespace qopt::qat {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+/// One call: everything that forward and backward share and that is no tensor.
+struct Call : torch::CustomClassHolder {
+  std::vector<Levels> levels;  // one for each step
+  const Estimator* estimator = nullptr;
+  float delta = 0, gradient_scale = 1;
+  Rng* noise = nullptr;  // forward only
+};
+using CallPtr = c10::intrusive_ptr<Call>;
+
+std::vector<float> noises(std::size_t count, Rng& rng) {
+  std::vector<float> u(count);
+  for (float& x : u) x = static_cast<float>(rng.uniform() - 0.5);
+  return u;
+}
+
+/// Dense memory in the order of `like`.
+at::Tensor arranged(const at::Tensor& t, const at::Tensor& like) {
+  if (t.strides() == like.strides()) return t;
+  return at::empty_like(like, t.options()).copy_(t);
+}
+
+/// The way through the kernels. x is dense on the CPU; with several steps, each owns one
+/// index of the outermost axis.
+class Quantize : public torch::autograd::Function<Quantize> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
+                            const at::Tensor& step, const at::Tensor& /*offset*/,
+                            const CallPtr& call) {
+    at::Tensor y = at::empty_like(x);
+    at::Tensor state = at::empty_like(x, x.options().dtype(at::kChar));
+    const auto length = static_cast<std::size_t>(x.numel() / step.numel());
+    for (std::size_t r = 0; r < call->levels.size(); ++r) {
+      const std::span<const float> row(x.data_ptr<float>() + r * length, length);
+      const float s = step.data_ptr<float>()[r];
+      float* out = y.data_ptr<float>() + r * length;
+      std::int8_t* st = state.data_ptr<std::int8_t>() + r * length;
+      if (call->noise != nullptr) {
+        add_noise_row(row, noises(length, *call->noise), s, call->levels[r], out, st);
+      } else {
+        quantize_row(row, s, call->levels[r], out, st);
+      }
+    }
+    const bool keeps = call->estimator->step_gradient == StepGradient::Code;
+    ctx->save_for_backward({state, step, keeps ? y : at::Tensor()});
+    ctx->saved_data["call"] = c10::IValue::make_capsule(call);
+    return y;
+  }
+
+  static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &state = saved[0], &step = saved[1], &y = saved[2];
+    const auto capsule = ctx->saved_data["call"].toCapsule();
+    const auto& call = static_cast<const Call&>(*capsule);
+    const at::Tensor g = arranged(grads[0], state);
+    at::Tensor gx = at::empty_like(g);
+    at::Tensor g_step = at::zeros_like(step), g_offset = at::zeros({1}, step.options());
+    const auto length = static_cast<std::size_t>(g.numel() / step.numel());
+    for (std::size_t r = 0; r < call.levels.size(); ++r) {
+      const std::size_t at = r * length;
+      Levels levels = call.levels[r];
+      const RowSums sums = backward_row(
+          {g.data_ptr<float>() + at, length}, state.data_ptr<std::int8_t>() + at,
+          y.defined() ? y.data_ptr<float>() + at : nullptr, step.data_ptr<float>()[r],
+          levels, *call.estimator, call.delta, gx.data_ptr<float>() + at);
+      // A learned offset is the real number of code 0: codes count from there.
+      if (call.estimator->learns == Learns::StepAndOffset) levels.zero = 0;
+      const double scale = static_cast<double>(call.gradient_scale);
+      g_step.data_ptr<float>()[r] = static_cast<float>(
+          scale * step_gradient(sums, levels, call.estimator->step_gradient));
+      g_offset.data_ptr<float>()[0] +=
+          static_cast<float>(scale * (sums.below + sums.above));
+    }
+    const bool steps = call.estimator->learns != Learns::Nothing;
+    const bool offsets = call.estimator->learns == Learns::StepAndOffset;
+    return {gx, steps ? g_step : at::Tensor(), offsets ? g_offset : at::Tensor(),
+            at::Tensor()};
+  }
+};
+
+/// tanh(w) / max |tanh(w)|: DoReFa's numbers in [-1, 1].
+at::Tensor squashed(const at::Tensor& w) {
+  const at::Tensor t = at::tanh(w);
+  return t / t.abs().max().clamp_min(1e-12).detach();
+}
+
+/// Least squares: alternates codes and step from where it is until the codes stay.
+float fitted_step(std::span<const float> latent, const Levels& levels, float step) {
+  std::vector<float> y(latent.size());
+  for (int round = 0; round < 20; ++round) {
+    quantize_row(latent, step, levels, y.data(), nullptr);
+    double dot = 0, square = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      dot += static_cast<double>(latent[i]) * static_cast<double>(y[i]);
+      square += static_cast<double>(y[i]) * static_cast<double>(y[i]);
+    }
+    if (!(dot > 0) || !(square > 0)) return step;
+    const float next = static_cast<float>(static_cast<double>(step) * dot / square);
+    if (next == step) break;
+    step = next;
+  }
+  return step;
+}
+
+float projected_step(std::span<const float> latent, const Affine& e, const Levels& levels,
+                     float step) {
+  if (e.levels == LevelSet::O && e.bits == 1) return calib::binary_scale(latent);
+  const bool ternary =
+      e.levels == LevelSet::T || (e.levels == LevelSet::N && e.bits == 2);
+  if (ternary) return calib::ternary_scale(latent).scale;
+  return fitted_step(latent, levels, step);
+}
+
+}  // namespace
+
+FakeQuantizer::FakeQuantizer(Affine start, const Estimator& estimator, Role role,
+                             float delta)
+    : start_(std::move(start)), estimator_(&estimator), role_(role), delta_(delta) {
+  step_ = at::empty({static_cast<std::int64_t>(start_.scale.size())}, at::kFloat);
+  std::ranges::copy(start_.scale, step_.data_ptr<float>());
+  if (estimator.latent == Latent::Tanh && role == Role::Weights) {
+    // The largest number is 1 and gets the largest code.
+    step_.fill_(1.0F / static_cast<float>(code_max(start_.levels, start_.bits)));
+  }
+  offset_ = at::full({1}, -static_cast<float>(start_.zero_point[0]) * start_.scale[0],
+                     at::kFloat);
+  if (learns_step()) step_.requires_grad_(true);
+  if (learns_offset()) offset_.requires_grad_(true);
+}
+
+Levels FakeQuantizer::levels(std::size_t channel) const {
+  const float zero = static_cast<float>(encoding_zero(channel));
+  return {static_cast<float>(code_min(start_.levels, start_.bits)),
+          static_cast<float>(code_max(start_.levels, start_.bits)), zero,
+          start_.levels == LevelSet::O ? 2.0F : 1.0F};
+}
+
+std::int32_t FakeQuantizer::encoding_zero(std::size_t channel) const {
+  if (!learns_offset()) return start_.zero_point[channel];
+  const float step = step_.data_ptr<float>()[0], offset = offset_.data_ptr<float>()[0];
+  const float lo = static_cast<float>(code_min(start_.levels, start_.bits));
+  const float hi = static_cast<float>(code_max(start_.levels, start_.bits));
+  return static_cast<std::int32_t>(std::clamp(std::nearbyint(-offset / step), lo, hi));
+}
+
+at::Tensor FakeQuantizer::forward(const at::Tensor& x, Rng* noise) const {
+  const CallPtr call = c10::make_intrusive<Call>();
+  for (std::size_t c = 0; c < start_.scale.size(); ++c) call->levels.push_back(levels(c));
+  call->estimator = estimator_;
+  call->delta = delta_;
+  call->noise = estimator_->adds_noise ? noise : nullptr;
+  const std::int64_t samples = role_ == Role::Activations && x.dim() > 0 ? x.size(0) : 1;
+  const double served =
+      static_cast<double>(x.numel()) / static_cast<double>(samples * step_.numel());
+  const double highest = std::max(1.0, static_cast<double>(call->levels[0].hi));
+  call->gradient_scale = static_cast<float>(1.0 / std::sqrt(served * highest));
+
+  at::Tensor latent = x;
+  if (estimator_->latent == Latent::Tanh && role_ == Role::Weights) latent = squashed(x);
+  if (start_.axis) {
+    latent = latent.movedim(*start_.axis, 0).contiguous();
+  } else if (!latent.is_non_overlapping_and_dense()) {
+    latent = latent.contiguous();
+  }
+  at::Tensor y = Quantize::apply(latent, step_, offset_, call);
+  return start_.axis ? y.movedim(0, *start_.axis) : y;
+}
+
+Affine FakeQuantizer::encoding() const {
+  Affine e = start_;
+  const float* step = step_.data_ptr<float>();
+  e.scale.assign(step, step + step_.numel());
+  for (std::size_t c = 0; c < e.zero_point.size(); ++c)
+    e.zero_point[c] = encoding_zero(c);
+  return e;
+}
+
+void FakeQuantizer::project(const at::Tensor& latent) {
+  if (!estimator_->projects) return;
+  const at::NoGradGuard no_grad;
+  at::Tensor rows = latent.detach();
+  if (start_.axis) rows = rows.movedim(*start_.axis, 0);
+  rows = rows.contiguous();
+  const auto length = static_cast<std::size_t>(rows.numel() / step_.numel());
+  for (std::size_t r = 0; r < start_.scale.size(); ++r) {
+    float& step = step_.data_ptr<float>()[r];
+    const float found = projected_step({rows.data_ptr<float>() + r * length, length},
+                                       start_, levels(r), step);
+    if (found > 0 && std::isfinite(found)) step = found;
+  }
+}
+
+void FakeQuantizer::restrict_steps() {
+  if (!learns_step()) return;
+  const at::NoGradGuard no_grad;
+  // Far below any useful step, far above what float32 division needs.
+  constexpr double kSmallest = 1e-8;
+  step_.clamp_min_(kSmallest);
+}
+
+}  // namespace qopt::qat

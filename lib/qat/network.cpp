@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// Running and freezing of a Network; how it is put together is in network_build.cpp.
+#include "lib/qat/network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "lib/aten/bridge.h"
+#include "lib/exec/executor.h"
+#include "lib/graph/verify.h"
+#include "lib/ptq/weights.h"
+#include "lib/qat/network_layer.h"
+
+namespace qopt::qat {
+
+/// One forward pass: the float semantics with trained tensors in the constants' places,
+/// and batch norm by the batch.
+class Network::Semantics {
+ public:
+  using Value = at::Tensor;
+
+  Semantics(const Network& network, const Pass& pass)
+      : network_(network), pass_(pass), float_(network.original_) {
+    for (const Layer& layer : network.layers_) {
+      float_.bind(layer.weight_id, layer.quantizer->forward(layer.weight, pass.noise));
+      if (layer.bias.defined()) float_.bind(*layer.bias_id, layer.bias);
+    }
+  }
+
+  at::Tensor constant(const Graph& graph, ValueId id, const Tensor& tensor) const {
+    return float_.constant(graph, id, tensor);
+  }
+
+  at::Tensor apply(const Graph& graph, const Node& node,
+                   std::span<const at::Tensor> in) const {
+    const std::uint32_t result = node.output.index;
+    if (network_.bypassed_[result]) return in[0];
+    const auto norm = network_.norm_of_.find(result);
+    if (norm == network_.norm_of_.end()) return float_.apply(graph, node, in);
+    return normalise(norm->second, std::get<op::BatchNorm>(node.op).eps, in[0]);
+  }
+
+ private:
+  at::Tensor normalise(std::size_t index, double eps, const at::Tensor& x) const {
+    const Layer& layer = network_.layer_of_norm(index);
+    const NormState& state = network_.norms_[index];
+    const bool by_batch = pass_.mode == Mode::Train && pass_.batch_statistics;
+    if (!by_batch) {
+      return at::batch_norm(x, layer.gamma, layer.beta, state.mean, state.variance, false,
+                            0.0, eps, false);
+    }
+    auto [y, mean, inverse] =
+        at::native_batch_norm(x, layer.gamma, layer.beta, {}, {}, true, 0.0, eps);
+    if (pass_.observe) {
+      pass_.observe(index, mean, inverse.pow(-2).sub(eps));
+    }
+    return y;
+  }
+
+  const Network& network_;
+  const Pass& pass_;
+  aten::FloatSemantics float_;
+};
+
+std::vector<at::Tensor> Network::forward(std::span<const at::Tensor> inputs,
+                                         const Pass& pass) const {
+  const auto tapped = [&](ValueId id, const at::Tensor& value) {
+    if (pass.tapped != nullptr && training_.value(id).name == pass.tap) {
+      *pass.tapped = value;
+    }
+  };
+  if (pass.mode == Mode::Float) {
+    return execute(training_, original_, inputs, [&](ValueId id, at::Tensor value) {
+      tapped(id, value);
+      return value;
+    });
+  }
+  Semantics semantics(*this, pass);
+  return execute(training_, semantics, inputs, [&](ValueId id, at::Tensor value) {
+    const auto quantizer = quantizer_of_.find(id.index);
+    if (quantizer != quantizer_of_.end()) {
+      value = quantizers_[quantizer->second]->forward(
+          value, pass.mode == Mode::Train ? pass.noise : nullptr);
+    }
+    tapped(id, value);
+    return value;
+  });
+}
+
+std::vector<Checkpoint::Entry> Network::state() {
+  std::vector<Checkpoint::Entry> entries;
+  for (Layer& layer : layers_) {
+    const auto add = [&](const char* suffix, const at::Tensor& tensor) {
+      if (tensor.defined()) entries.push_back({layer.name + suffix, tensor.detach()});
+    };
+    add(".weight", layer.weight), add(".bias", layer.bias);
+    add(".gamma", layer.gamma), add(".beta", layer.beta);
+    add(".step", layer.quantizer->step());
+    if (!layer.norm) continue;
+    add(".mean", norms_[*layer.norm].mean),
+        add(".variance", norms_[*layer.norm].variance);
+  }
+  for (std::size_t i = 0; i < quantizers_.size(); ++i) {
+    entries.push_back({fmt::format("{}.step", i), quantizers_[i]->step().detach()});
+    entries.push_back({fmt::format("{}.offset", i), quantizers_[i]->offset().detach()});
+  }
+  return entries;
+}
+
+void Network::before_step(double blend) {
+  const at::NoGradGuard no_grad;
+  for (Layer& layer : layers_) {
+    if (!layer.quantizer->estimator().blends) continue;
+    const at::Tensor quantized = layer.quantizer->forward(layer.weight);
+    layer.weight.mul_(1.0 - blend).add_(quantized, blend);
+  }
+}
+
+void Network::after_step() {
+  const at::NoGradGuard no_grad;
+  // Small against any factor that matters, and still a normal float when folded.
+  constexpr double kSmallestFactor = 1e-6;
+  for (Layer& layer : layers_) {
+    layer.quantizer->restrict_steps();
+    layer.quantizer->project(layer.weight);
+    if (layer.norm) layer.gamma.clamp_min_(kSmallestFactor);
+  }
+  for (const auto& quantizer : quantizers_) quantizer->restrict_steps();
+}
+
+std::vector<Network::LayerCodes> Network::codes() const {
+  const at::NoGradGuard no_grad;
+  std::vector<LayerCodes> all;
+  for (const Layer& layer : layers_) {
+    const Tensor stored = layer.stored_codes();
+    LayerCodes codes{layer.name, {}};
+    for (std::int64_t i = 0; i < stored.size(); ++i) {
+      // 16-bit codes keep their low byte: enough to see a change of one.
+      codes.codes.push_back(static_cast<std::int8_t>(stored.integer_at(i)));
+    }
+    all.push_back(std::move(codes));
+  }
+  return all;
+}
+
+Graph Network::freeze() const {
+  const at::NoGradGuard no_grad;
+  Graph graph = encoded_;
+  for (const auto& [value, quantizer] : quantizer_of_encoded_) {
+    graph.value(ValueId{value}).encoding = quantizers_[quantizer]->encoding();
+  }
+  for (const Layer& layer : layers_) freeze_layer(graph, layer);
+  require_valid(graph, "quantization-aware training");
+  return graph;
+}
+
+void Network::freeze_layer(Graph& graph, const Layer& layer) const {
+  const std::size_t outputs = layer.outputs;
+  std::vector<double> factor(outputs, 1.0), offset(outputs, 0.0);
+  if (layer.norm) {
+    const NormState& state = norms_[*layer.norm];
+    for (std::size_t c = 0; c < outputs; ++c) {
+      const auto at = [c](const at::Tensor& t) {
+        return static_cast<double>(t.data_ptr<float>()[c]);
+      };
+      factor[c] = at(layer.gamma) / std::sqrt(at(state.variance) + layer.eps);
+      offset[c] = at(layer.beta) - at(state.mean) * factor[c];
+    }
+  }
+  std::vector<float> bias(outputs, 0.0F);
+  for (std::size_t c = 0; c < outputs; ++c) {
+    const double own =
+        layer.bias.defined() ? static_cast<double>(layer.bias.data_ptr<float>()[c]) : 0.0;
+    bias[c] = static_cast<float>(own * factor[c] + offset[c]);
+  }
+
+  const std::size_t node = *graph.producer(layer.encoded_output);
+  const Affine trained = layer.quantizer->encoding();
+  Affine folded = layer.folded_encoding(trained, factor);
+  const bool has_bias = layer.norm || layer.bias.defined();
+  const Tensor weights = decode_tensor(layer.stored_codes(), folded);
+  if (has_bias) {
+    const auto& input = graph.value(graph.nodes()[node].inputs[0]).encoding;
+    ptq::raise_scales_for_bias(folded, bias,
+                               input ? std::get<Affine>(*input).scale[0] : 1.0F);
+  }
+
+  ValueId weight = graph.nodes()[node].inputs[1];
+  if (graph.users(weight).size() > 1) {
+    weight = graph.add_constant(graph.value(weight).name, weights);
+    graph.mutable_nodes()[node].inputs[1] = weight;
+  }
+  graph.value(weight).constant = weights;
+  graph.value(weight).encoding = folded;
+  if (!has_bias) return;
+  const Tensor tensor = Tensor::of(bias);
+  std::vector<ValueId>& inputs = graph.mutable_nodes()[node].inputs;
+  if (inputs.size() > 2 && graph.users(inputs[2]).size() == 1) {
+    graph.value(inputs[2]).constant = tensor;
+    return;
+  }
+  const ValueId added = graph.add_constant(layer.name + ".bias", tensor);
+  std::vector<ValueId>& now = graph.mutable_nodes()[node].inputs;
+  now.resize(2);
+  now.push_back(added);
+}
+
+}  // namespace qopt::qat
