@@ -17,23 +17,6 @@ std::string identity_of(const CompressConfig& config, const ImportedModel& impor
   return sha256_hex(resolved_yaml(config) + imported.file_digest);
 }
 
-/// The training graph: the model traced again with a part of a batch at once.
-Graph training_graph(const CompressConfig& config, const ImportedModel& imported) {
-  const std::int64_t part = config.qat->batch / config.qat->shards;
-  std::vector<frontend::InputSpec> inputs = config.model.inputs;
-  for (frontend::InputSpec& input : inputs) {
-    if (input.shape.empty() || input.shape[0] != 1) {
-      throw Error(ExitCode::Usage, "model.inputs",
-                  fmt::format("training needs the batch as first axis; '{}' is {}",
-                              input.name, shape_text(input.shape)),
-                  "give the shape of one sample, 1 first");
-    }
-    input.shape[0] = part;
-  }
-  return ptq::separate_layer_inputs(
-      canonicalize_for_training(imported.model.import(inputs)), config.ptq);
-}
-
 /// Higher is better: top-1 in percent, or without labels the outputs' SQNR in dB.
 double score(const Graph& canonical, const Graph& candidate,
              const data::Dataset& selection, int threads) {
@@ -67,6 +50,22 @@ report::Training report_of(const qat::QatResult& result, const data::Dataset& tr
 }
 
 }  // namespace
+
+Graph training_graph(const CompressConfig& config, const ImportedModel& imported) {
+  const std::int64_t part = config.qat->batch / config.qat->shards;
+  std::vector<frontend::InputSpec> inputs = config.model.inputs;
+  for (frontend::InputSpec& input : inputs) {
+    if (input.shape.empty() || input.shape[0] != 1) {
+      throw Error(ExitCode::Usage, "model.inputs",
+                  fmt::format("training needs the batch as first axis; '{}' is {}",
+                              input.name, shape_text(input.shape)),
+                  "give the shape of one sample, 1 first");
+    }
+    input.shape[0] = part;
+  }
+  return ptq::separate_layer_inputs(
+      canonicalize_for_training(imported.model.import(inputs)), config.ptq);
+}
 
 std::filesystem::path checkpoint_folder(const CompressConfig& config,
                                         const ImportedModel& imported) {

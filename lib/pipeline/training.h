@@ -22,11 +22,15 @@ struct Trained {
 
 /// Trains `encoded`, which post-training quantization made of `canonical` (layer inputs
 /// separated). Checkpoints go beside the result's folder, under a name made of the run's
-/// identity, so that the same command goes on where a killed run was; remove_checkpoints
-/// takes them away.
+/// identity, so that the same command goes on where a killed run was; whoever writes the
+/// result takes them away.
 Trained train(const CompressConfig& config, const ImportedModel& imported,
               const Graph& canonical, const Graph& encoded, int threads,
               Listener& listener);
+
+/// The graph that trains: the model traced again with a part of a batch at once. Throws
+/// Error(Usage) when an input has no batch axis.
+Graph training_graph(const CompressConfig& config, const ImportedModel& imported);
 
 /// The folder of this run's checkpoints.
 std::filesystem::path checkpoint_folder(const CompressConfig& config,

@@ -14,6 +14,13 @@
 #include "lib/qat/network_layer.h"
 
 namespace qopt::qat {
+namespace {
+
+Rng* training_noise(const Network::Pass& pass) {
+  return pass.mode == Network::Mode::Train ? pass.noise : nullptr;
+}
+
+}  // namespace
 
 /// One forward pass: the float semantics with trained tensors in the constants' places,
 /// and batch norm by the batch.
@@ -24,7 +31,10 @@ class Network::Semantics {
   Semantics(const Network& network, const Pass& pass)
       : network_(network), pass_(pass), float_(network.original_) {
     for (const Layer& layer : network.layers_) {
-      float_.bind(layer.weight_id, layer.quantizer->forward(layer.weight, pass.noise));
+      float_.bind(layer.weight_id,
+                  pass.mode == Mode::TrainFloat
+                      ? layer.weight
+                      : layer.quantizer->forward(layer.weight, training_noise(pass)));
       if (layer.bias.defined()) float_.bind(*layer.bias_id, layer.bias);
     }
   }
@@ -36,7 +46,7 @@ class Network::Semantics {
   at::Tensor apply(const Graph& graph, const Node& node,
                    std::span<const at::Tensor> in) const {
     const std::uint32_t result = node.output.index;
-    if (network_.bypassed_[result]) return in[0];
+    if (network_.bypassed_[result] && pass_.mode != Mode::TrainFloat) return in[0];
     const auto norm = network_.norm_of_.find(result);
     if (norm == network_.norm_of_.end()) return float_.apply(graph, node, in);
     return normalise(norm->second, std::get<op::BatchNorm>(node.op).eps, in[0]);
@@ -46,7 +56,7 @@ class Network::Semantics {
   at::Tensor normalise(std::size_t index, double eps, const at::Tensor& x) const {
     const Layer& layer = network_.layer_of_norm(index);
     const NormState& state = network_.norms_[index];
-    const bool by_batch = pass_.mode == Mode::Train && pass_.batch_statistics;
+    const bool by_batch = pass_.mode != Mode::Evaluate && pass_.batch_statistics;
     if (!by_batch) {
       return at::batch_norm(x, layer.gamma, layer.beta, state.mean, state.variance, false,
                             0.0, eps, false);
@@ -80,9 +90,8 @@ std::vector<at::Tensor> Network::forward(std::span<const at::Tensor> inputs,
   Semantics semantics(*this, pass);
   return execute(training_, semantics, inputs, [&](ValueId id, at::Tensor value) {
     const auto quantizer = quantizer_of_.find(id.index);
-    if (quantizer != quantizer_of_.end()) {
-      value = quantizers_[quantizer->second]->forward(
-          value, pass.mode == Mode::Train ? pass.noise : nullptr);
+    if (quantizer != quantizer_of_.end() && pass.mode != Mode::TrainFloat) {
+      value = quantizers_[quantizer->second]->forward(value, training_noise(pass));
     }
     tapped(id, value);
     return value;

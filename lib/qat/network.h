@@ -48,9 +48,10 @@ class Network {
   Network& operator=(const Network&) = delete;
 
   enum class Mode {
-    Float,     // the original: no quantisation, running statistics, original weights
-    Train,     // quantised, statistics of the batch, noise where an estimator has it
-    Evaluate,  // quantised, running statistics
+    Float,       // the original: no quantisation, running statistics, original weights
+    TrainFloat,  // the trained weights unquantised, statistics of the batch
+    Train,       // quantised, statistics of the batch, noise where an estimator has it
+    Evaluate,    // quantised, running statistics
   };
   struct Pass {
     Mode mode = Mode::Train;

@@ -99,6 +99,13 @@ class Trainer {
     put(state(), best_);
     result_.graph = network_.freeze();
     result_.steps = total_;
+    if (result_.start_score > best_score_) {
+      result_.findings.push_back(fmt::format(
+          "on the selection samples the untrained network scores {:.2f}, the trained one "
+          "{:.2f}: if the float model was trained on these samples that is memory; "
+          "otherwise train longer, or leave 'qat' out",
+          result_.start_score, best_score_));
+    }
     if (result_.best_step != total_) {
       result_.findings.push_back(
           fmt::format("the best of {} visited states was that of step {}, not the last "
@@ -275,8 +282,11 @@ class Trainer {
     }
     visit.hash = hash();
     visit.score = run_.judge(network_.freeze());
-    visit.best = result_.visits.empty() || visit.score > best_score_;
-    if (visit.best) {
+    // The start does not compete: the float model may have learned the selection samples
+    // by heart, which training on others makes it forget.
+    const bool is_first = result_.visits.size() == 1;
+    visit.best = step_ > 0 && (is_first || visit.score > best_score_);
+    if (visit.best || step_ == 0) {
       best_score_ = visit.score;
       result_.best_step = step_;
       best_ = copy_of(state());
