@@ -27,6 +27,7 @@ constexpr Spelling<ptq::Granularity> kGranularities[] = {
     {ptq::Granularity::PerTensor, "per_tensor"},
     {ptq::Granularity::PerChannel, "per_channel"}};
 
+constexpr Spelling<Device> kDevices[] = {{Device::Cpu, "cpu"}, {Device::Cuda, "cuda"}};
 constexpr Spelling<qat::Optimizer> kOptimizers[] = {{qat::Optimizer::Sgd, "sgd"},
                                                     {qat::Optimizer::AdamW, "adamw"}};
 constexpr Spelling<qat::Schedule> kSchedules[] = {{qat::Schedule::Cosine, "cosine"},
@@ -370,6 +371,8 @@ void describe_export(Fields& f, ExportConfig& v) {
 void describe_run(Fields& f, RunConfig& v) {
   f.key({.name = "seed", .help = "of everything drawn at random"},
         config::integer(0, 1LL << 53), v.seed);
+  f.enumeration({.name = "device", .help = "where qat trains; the rest runs on the CPU"},
+                kDevices, v.device);
   f.key({.name = "threads",
          .help = "0: every core; the result is the same for any number",
          .recorded = false},

@@ -47,9 +47,12 @@ struct ExportConfig {
   bool sim_torchscript = false;
 };
 
+enum class Device { Cpu, Cuda };
+
 struct RunConfig {
   std::int64_t seed = 1;
-  int threads = 0;  // 0: all cores
+  Device device = Device::Cpu;  // that trains
+  int threads = 0;              // 0: all cores
   std::int64_t sqnr_samples = 16;
 };
 

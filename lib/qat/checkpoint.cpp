@@ -29,7 +29,7 @@ std::string to_bytes(const Checkpoint& c) {
   std::string data;
   auto& list = header["tensors"] = nlohmann::json::array();
   for (const Checkpoint::Entry& entry : c.tensors) {
-    const at::Tensor t = entry.tensor.detach().contiguous();
+    const at::Tensor t = entry.tensor.detach().to(at::kCPU).contiguous();
     const bool is_float = t.scalar_type() == at::kFloat;
     QOPT_CHECK(is_float || t.scalar_type() == at::kLong, "type of '{}'", entry.name);
     list.push_back({{"name", entry.name},

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/calib/projection.h"
+#include "lib/qat/quantize_tensors.h"
 
 namespace qopt::qat {
 namespace {
@@ -37,31 +38,20 @@ at::Tensor arranged(const at::Tensor& t, const at::Tensor& like) {
   return at::empty_like(like, t.options()).copy_(t);
 }
 
-/// The way through the kernels. x is dense on the CPU; with several steps, each owns one
-/// index of the outermost axis.
+/// Through the kernels on the CPU, through LibTorch's operators elsewhere. x is dense;
+/// with several steps, each owns one index of the outermost axis.
 class Quantize : public torch::autograd::Function<Quantize> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
                             const at::Tensor& step, const at::Tensor& /*offset*/,
                             const CallPtr& call) {
-    at::Tensor y = at::empty_like(x);
-    at::Tensor state = at::empty_like(x, x.options().dtype(at::kChar));
-    const auto length = static_cast<std::size_t>(x.numel() / step.numel());
-    for (std::size_t r = 0; r < call->levels.size(); ++r) {
-      const std::span<const float> row(x.data_ptr<float>() + r * length, length);
-      const float s = step.data_ptr<float>()[r];
-      float* out = y.data_ptr<float>() + r * length;
-      std::int8_t* st = state.data_ptr<std::int8_t>() + r * length;
-      if (call->noise != nullptr) {
-        add_noise_row(row, noises(length, *call->noise), s, call->levels[r], out, st);
-      } else {
-        quantize_row(row, s, call->levels[r], out, st);
-      }
-    }
+    const Quantized result =
+        x.is_cpu() ? on_cpu(x, step, *call)
+                   : quantize_tensor(x, step, call->levels, noise_like(x, *call));
     const bool keeps = call->estimator->step_gradient == StepGradient::Code;
-    ctx->save_for_backward({state, step, keeps ? y : at::Tensor()});
+    ctx->save_for_backward({result.state, step, keeps ? result.y : at::Tensor()});
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
-    return y;
+    return result.y;
   }
 
   static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
@@ -70,28 +60,67 @@ class Quantize : public torch::autograd::Function<Quantize> {
     const auto capsule = ctx->saved_data["call"].toCapsule();
     const auto& call = static_cast<const Call&>(*capsule);
     const at::Tensor g = arranged(grads[0], state);
-    at::Tensor gx = at::empty_like(g);
-    at::Tensor g_step = at::zeros_like(step), g_offset = at::zeros({1}, step.options());
+    const Backward back = g.is_cpu() ? back_on_cpu(g, state, y, step, call)
+                                     : backward_tensor(g, state, y, step, call.levels,
+                                                       *call.estimator, call.delta);
+    std::vector<float> of_steps;
+    double of_offset = 0;
+    const auto scale = static_cast<double>(call.gradient_scale);
+    for (std::size_t r = 0; r < call.levels.size(); ++r) {
+      Levels levels = call.levels[r];
+      // A learned offset is the real number of code 0: codes count from there.
+      if (call.estimator->learns == Learns::StepAndOffset) levels.zero = 0;
+      of_steps.push_back(static_cast<float>(
+          scale * step_gradient(back.sums[r], levels, call.estimator->step_gradient)));
+      of_offset += scale * (back.sums[r].below + back.sums[r].above);
+    }
+    at::Tensor g_step, g_offset;
+    if (call.estimator->learns != Learns::Nothing) {
+      g_step = at::tensor(of_steps).to(step.device());
+    }
+    if (call.estimator->learns == Learns::StepAndOffset) {
+      g_offset = at::full({1}, of_offset, step.options());
+    }
+    return {back.gx, g_step, g_offset, at::Tensor()};
+  }
+
+ private:
+  static at::Tensor noise_like(const at::Tensor& x, const Call& call) {
+    if (call.noise == nullptr) return {};
+    const std::vector<float> u = noises(static_cast<std::size_t>(x.numel()), *call.noise);
+    return at::tensor(u).reshape(x.sizes()).to(x.device());
+  }
+
+  static Quantized on_cpu(const at::Tensor& x, const at::Tensor& step, const Call& call) {
+    Quantized result{at::empty_like(x), at::empty_like(x, x.options().dtype(at::kChar))};
+    const auto length = static_cast<std::size_t>(x.numel() / step.numel());
+    for (std::size_t r = 0; r < call.levels.size(); ++r) {
+      const std::span<const float> row(x.data_ptr<float>() + r * length, length);
+      const float s = step.data_ptr<float>()[r];
+      float* out = result.y.data_ptr<float>() + r * length;
+      std::int8_t* state = result.state.data_ptr<std::int8_t>() + r * length;
+      if (call.noise != nullptr) {
+        add_noise_row(row, noises(length, *call.noise), s, call.levels[r], out, state);
+      } else {
+        quantize_row(row, s, call.levels[r], out, state);
+      }
+    }
+    return result;
+  }
+
+  static Backward back_on_cpu(const at::Tensor& g, const at::Tensor& state,
+                              const at::Tensor& y, const at::Tensor& step,
+                              const Call& call) {
+    Backward result{at::empty_like(g), {}};
     const auto length = static_cast<std::size_t>(g.numel() / step.numel());
     for (std::size_t r = 0; r < call.levels.size(); ++r) {
       const std::size_t at = r * length;
-      Levels levels = call.levels[r];
-      const RowSums sums = backward_row(
+      result.sums.push_back(backward_row(
           {g.data_ptr<float>() + at, length}, state.data_ptr<std::int8_t>() + at,
           y.defined() ? y.data_ptr<float>() + at : nullptr, step.data_ptr<float>()[r],
-          levels, *call.estimator, call.delta, gx.data_ptr<float>() + at);
-      // A learned offset is the real number of code 0: codes count from there.
-      if (call.estimator->learns == Learns::StepAndOffset) levels.zero = 0;
-      const double scale = static_cast<double>(call.gradient_scale);
-      g_step.data_ptr<float>()[r] = static_cast<float>(
-          scale * step_gradient(sums, levels, call.estimator->step_gradient));
-      g_offset.data_ptr<float>()[0] +=
-          static_cast<float>(scale * (sums.below + sums.above));
+          call.levels[r], *call.estimator, call.delta, result.gx.data_ptr<float>() + at));
     }
-    const bool steps = call.estimator->learns != Learns::Nothing;
-    const bool offsets = call.estimator->learns == Learns::StepAndOffset;
-    return {gx, steps ? g_step : at::Tensor(), offsets ? g_offset : at::Tensor(),
-            at::Tensor()};
+    return result;
   }
 };
 
@@ -131,7 +160,7 @@ float projected_step(std::span<const float> latent, const Affine& e, const Level
 }  // namespace
 
 FakeQuantizer::FakeQuantizer(Affine start, const Estimator& estimator, Role role,
-                             float delta)
+                             float delta, at::Device device)
     : start_(std::move(start)), estimator_(&estimator), role_(role), delta_(delta) {
   step_ = at::empty({static_cast<std::int64_t>(start_.scale.size())}, at::kFloat);
   std::ranges::copy(start_.scale, step_.data_ptr<float>());
@@ -141,6 +170,7 @@ FakeQuantizer::FakeQuantizer(Affine start, const Estimator& estimator, Role role
   }
   offset_ = at::full({1}, -static_cast<float>(start_.zero_point[0]) * start_.scale[0],
                      at::kFloat);
+  step_ = step_.to(device), offset_ = offset_.to(device);
   if (learns_step()) step_.requires_grad_(true);
   if (learns_offset()) offset_.requires_grad_(true);
 }
@@ -154,7 +184,7 @@ Levels FakeQuantizer::levels(std::size_t channel) const {
 
 std::int32_t FakeQuantizer::encoding_zero(std::size_t channel) const {
   if (!learns_offset()) return start_.zero_point[channel];
-  const float step = step_.data_ptr<float>()[0], offset = offset_.data_ptr<float>()[0];
+  const float step = step_.item<float>(), offset = offset_.item<float>();
   const float lo = static_cast<float>(code_min(start_.levels, start_.bits));
   const float hi = static_cast<float>(code_max(start_.levels, start_.bits));
   return static_cast<std::int32_t>(std::clamp(std::nearbyint(-offset / step), lo, hi));
@@ -185,8 +215,9 @@ at::Tensor FakeQuantizer::forward(const at::Tensor& x, Rng* noise) const {
 
 Affine FakeQuantizer::encoding() const {
   Affine e = start_;
-  const float* step = step_.data_ptr<float>();
-  e.scale.assign(step, step + step_.numel());
+  const at::Tensor steps = step_.detach().to(at::kCPU);
+  const float* step = steps.data_ptr<float>();
+  e.scale.assign(step, step + steps.numel());
   for (std::size_t c = 0; c < e.zero_point.size(); ++c)
     e.zero_point[c] = encoding_zero(c);
   return e;
@@ -195,16 +226,18 @@ Affine FakeQuantizer::encoding() const {
 void FakeQuantizer::project(const at::Tensor& latent) {
   if (!estimator_->projects) return;
   const at::NoGradGuard no_grad;
-  at::Tensor rows = latent.detach();
+  at::Tensor rows = latent.detach().to(at::kCPU);
   if (start_.axis) rows = rows.movedim(*start_.axis, 0);
   rows = rows.contiguous();
   const auto length = static_cast<std::size_t>(rows.numel() / step_.numel());
+  at::Tensor steps = step_.detach().to(at::kCPU).clone();
   for (std::size_t r = 0; r < start_.scale.size(); ++r) {
-    float& step = step_.data_ptr<float>()[r];
+    float& step = steps.data_ptr<float>()[r];
     const float found = projected_step({rows.data_ptr<float>() + r * length, length},
                                        start_, levels(r), step);
     if (found > 0 && std::isfinite(found)) step = found;
   }
+  step_.copy_(steps);
 }
 
 void FakeQuantizer::restrict_steps() {

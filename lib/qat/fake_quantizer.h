@@ -23,7 +23,8 @@ class FakeQuantizer {
  public:
   /// `start` gives the levels and the first step, `delta` is EWGS's scaling factor.
   /// Activations carry their samples along axis 0.
-  FakeQuantizer(Affine start, const Estimator& estimator, Role role, float delta = 0);
+  FakeQuantizer(Affine start, const Estimator& estimator, Role role, float delta = 0,
+                at::Device device = at::kCPU);
 
   /// x fake-quantised, shaped as x; differentiable in x, step and offset. With an axis,
   /// channels lie along it. `noise` is needed by estimators that add noise and may be

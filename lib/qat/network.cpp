@@ -167,23 +167,17 @@ Graph Network::freeze() const {
 
 void Network::freeze_layer(Graph& graph, const Layer& layer) const {
   const std::size_t outputs = layer.outputs;
-  std::vector<double> factor(outputs, 1.0), offset(outputs, 0.0);
+  std::vector<double> factor(outputs, 1.0);
+  at::Tensor bias = at::zeros({static_cast<std::int64_t>(outputs)}, at::kDouble);
+  if (layer.bias.defined()) bias = layer.bias.to(at::kCPU).to(at::kDouble);
   if (layer.norm) {
+    factor = norm_factors(layer);
     const NormState& state = norms_[*layer.norm];
-    for (std::size_t c = 0; c < outputs; ++c) {
-      const auto at = [c](const at::Tensor& t) {
-        return static_cast<double>(t.data_ptr<float>()[c]);
-      };
-      factor[c] = at(layer.gamma) / std::sqrt(at(state.variance) + layer.eps);
-      offset[c] = at(layer.beta) - at(state.mean) * factor[c];
-    }
+    const at::Tensor mean = state.mean.to(at::kCPU).to(at::kDouble);
+    bias = (bias - mean) * at::tensor(factor, at::kDouble) +
+           layer.beta.to(at::kCPU).to(at::kDouble);
   }
-  std::vector<float> bias(outputs, 0.0F);
-  for (std::size_t c = 0; c < outputs; ++c) {
-    const double own =
-        layer.bias.defined() ? static_cast<double>(layer.bias.data_ptr<float>()[c]) : 0.0;
-    bias[c] = static_cast<float>(own * factor[c] + offset[c]);
-  }
+  const Tensor bias_tensor = aten::from_at(bias.to(at::kFloat));
 
   const std::size_t node = *graph.producer(layer.encoded_output);
   const Affine trained = layer.quantizer->encoding();
@@ -192,7 +186,7 @@ void Network::freeze_layer(Graph& graph, const Layer& layer) const {
   const Tensor weights = decode_tensor(layer.stored_codes(), folded);
   if (has_bias) {
     const auto& input = graph.value(graph.nodes()[node].inputs[0]).encoding;
-    ptq::raise_scales_for_bias(folded, bias,
+    ptq::raise_scales_for_bias(folded, bias_tensor.values<float>(),
                                input ? std::get<Affine>(*input).scale[0] : 1.0F);
   }
 
@@ -204,13 +198,12 @@ void Network::freeze_layer(Graph& graph, const Layer& layer) const {
   graph.value(weight).constant = weights;
   graph.value(weight).encoding = folded;
   if (!has_bias) return;
-  const Tensor tensor = Tensor::of(bias);
   std::vector<ValueId>& inputs = graph.mutable_nodes()[node].inputs;
   if (inputs.size() > 2 && graph.users(inputs[2]).size() == 1) {
-    graph.value(inputs[2]).constant = tensor;
+    graph.value(inputs[2]).constant = bias_tensor;
     return;
   }
-  const ValueId added = graph.add_constant(layer.name + ".bias", tensor);
+  const ValueId added = graph.add_constant(layer.name + ".bias", bias_tensor);
   std::vector<ValueId>& now = graph.mutable_nodes()[node].inputs;
   now.resize(2);
   now.push_back(added);

@@ -42,7 +42,8 @@ class Network {
   /// `encoded` the Encoded graph (batch 1) whose encodings are the start. Both come from
   /// one model, so that values are known by name. Throws Error(ModelUnsupported) naming
   /// the first value that has no counterpart.
-  Network(const Graph& training, const Graph& encoded, const QatConfig& config);
+  Network(const Graph& training, const Graph& encoded, const QatConfig& config,
+          at::Device device = at::kCPU);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -106,10 +107,12 @@ class Network {
   void add_quantizers(const QatConfig& config);
   void bypass_clamps();
   ValueId trained_value(const std::string& encoded_name) const;
+  std::vector<double> norm_factors(const Layer& layer) const;  // gamma / deviation
   const Layer& layer_of_norm(std::size_t norm) const;
   void freeze_layer(Graph& graph, const Layer& layer) const;
 
   Graph training_, encoded_;
+  at::Device device_;
   aten::FloatSemantics original_;
   std::vector<Layer> layers_;
   std::vector<std::unique_ptr<FakeQuantizer>> quantizers_;  // activations

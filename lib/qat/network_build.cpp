@@ -75,7 +75,8 @@ std::size_t output_channels(const Graph& graph, const Node& node) {
 
 Tensor Network::Layer::stored_codes() const {
   const at::NoGradGuard no_grad;
-  return encode_tensor(aten::from_at(quantizer->forward(weight)), quantizer->encoding());
+  return encode_tensor(aten::from_at(quantizer->forward(weight).to(at::kCPU)),
+                       quantizer->encoding());
 }
 
 Affine Network::Layer::folded_encoding(const Affine& trained,
@@ -93,8 +94,13 @@ Affine Network::Layer::folded_encoding(const Affine& trained,
   return folded;
 }
 
-Network::Network(const Graph& training, const Graph& encoded, const QatConfig& config)
-    : training_(training), encoded_(encoded), original_(training) {
+Network::Network(const Graph& training, const Graph& encoded, const QatConfig& config,
+                 at::Device device)
+    : training_(training), encoded_(encoded), device_(device), original_(training) {
+  for (std::uint32_t i = 0; i < training_.values().size() && !device_.is_cpu(); ++i) {
+    if (!training_.values()[i].constant) continue;
+    original_.bind(ValueId{i}, original_.bound(ValueId{i}).to(device_));
+  }
   QOPT_CHECK(encoded.level() == Level::Encoded, "training starts from an Encoded graph");
   bypassed_.assign(training_.values().size(), false);
   add_layers(config);
@@ -104,6 +110,15 @@ Network::Network(const Graph& training, const Graph& encoded, const QatConfig& c
 }
 
 Network::~Network() = default;
+
+std::vector<double> Network::norm_factors(const Layer& layer) const {
+  const at::NoGradGuard no_grad;
+  const at::Tensor variance = norms_[*layer.norm].variance.to(at::kDouble);
+  const at::Tensor factor =
+      (layer.gamma.to(at::kDouble) / (variance + layer.eps).sqrt()).to(at::kCPU);
+  const double* first = factor.data_ptr<double>();
+  return {first, first + factor.numel()};
+}
 
 const Network::Layer& Network::layer_of_norm(std::size_t norm) const {
   const auto found = std::ranges::find_if(
@@ -151,22 +166,16 @@ void Network::add_layers(const QatConfig& config) {
     add_norm(added);
     if (added.norm) {
       // The encoding is of weights with batch norm's factor in them.
-      const NormState& state = norms_[*added.norm];
+      const std::vector<double> factor = norm_factors(added);
       double mean_factor = 0;
-      std::vector<double> factor(added.outputs);
-      for (std::size_t c = 0; c < factor.size(); ++c) {
-        factor[c] = static_cast<double>(added.gamma.data_ptr<float>()[c]) /
-                    std::sqrt(static_cast<double>(state.variance.data_ptr<float>()[c]) +
-                              added.eps);
-        mean_factor += factor[c] / static_cast<double>(factor.size());
-      }
+      for (const double f : factor) mean_factor += f / static_cast<double>(factor.size());
       for (std::size_t c = 0; c < start.scale.size(); ++c) {
         const double by = start.scale.size() == 1 ? mean_factor : factor[c];
         start.scale[c] = static_cast<float>(static_cast<double>(start.scale[c]) / by);
       }
     }
     added.quantizer = std::make_unique<FakeQuantizer>(
-        start, *estimator, Role::Weights, static_cast<float>(config.ewgs_delta));
+        start, *estimator, Role::Weights, static_cast<float>(config.ewgs_delta), device_);
     parameters_.push_back({name + ".weight", added.weight, Group::Weights});
     if (added.bias.defined()) {
       parameters_.push_back({name + ".bias", added.bias, Group::Other});
@@ -216,7 +225,7 @@ void Network::add_norm(Layer& layer) {
   // A negative factor would turn the signs of codes when it is folded; turning the
   // weights instead computes the same, and from here on factors stay positive.
   const at::NoGradGuard no_grad;
-  const at::Tensor sign = at::where(layer.gamma < 0, at::full({}, -1.0F), at::ones({}));
+  const at::Tensor sign = 1 - 2 * layer.gamma.lt(0).to(at::kFloat);
   layer.gamma.mul_(sign);
   std::vector<std::int64_t> shape(static_cast<std::size_t>(layer.weight.dim()), 1);
   shape[static_cast<std::size_t>(*layer.channel_axis)] = sign.numel();
@@ -252,7 +261,7 @@ void Network::add_quantizers(const QatConfig& config) {
       const bool fixed = std::holds_alternative<op::Softmax>(node.op);
       quantizers_.push_back(std::make_unique<FakeQuantizer>(
           start, fixed ? *find_estimator("clipped_relu") : *estimator, Role::Activations,
-          static_cast<float>(config.ewgs_delta)));
+          static_cast<float>(config.ewgs_delta), device_));
       FakeQuantizer& added = *quantizers_.back();
       const Group group = added.estimator().decays ? Group::DecayedSteps : Group::Steps;
       if (added.learns_step()) {

@@ -106,6 +106,7 @@ struct QatRun {
   std::function<double(const Graph&)> judge;
   std::uint64_t seed = 1;
   int threads = 1;
+  bool cuda = false;                   // on the first CUDA device
   std::filesystem::path checkpoint{};  // folder; empty: none are written
   std::string identity{};              // of configuration, model and data
   std::function<void(std::int64_t done, std::int64_t total)> progress = {};

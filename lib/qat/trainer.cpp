@@ -43,12 +43,21 @@ struct Stretch {
   std::vector<std::int64_t> flips;  // by layer
 };
 
+at::Device device_of(const QatRun& run) {
+  if (!run.cuda) return at::kCPU;
+  if (!at::hasCUDA()) {
+    throw Error(ExitCode::Usage, "run.device", "this LibTorch finds no CUDA device",
+                "use device: cpu, or a LibTorch with CUDA and its driver");
+  }
+  return at::Device(at::kCUDA, 0);
+}
+
 class Trainer {
  public:
   Trainer(const QatConfig& config, const QatRun& run)
       : config_(config),
         run_(run),
-        network_(run.training, run.encoded, config),
+        network_(run.training, run.encoded, config, device_of(run)),
         part_size_(std::max<std::int64_t>(1, config.batch / config.shards)),
         batches_(run.samples, part_size_, config.shards, config.augment, run.seed),
         plain_(run.samples, part_size_, 1, {}, run.seed),
@@ -155,7 +164,7 @@ class Trainer {
   }
 
   Part run_part(std::int64_t shard, const std::vector<at::Tensor>& leaves) const {
-    const Batch batch = batches_.part(step_, shard);
+    const Batch batch = moved(batches_.part(step_, shard));
     Rng noise = stream(run_.seed, kNoise, static_cast<std::uint64_t>(step_),
                        static_cast<std::uint64_t>(shard));
     const bool wants_features = config_.loss.features > 0;
@@ -181,6 +190,13 @@ class Trainer {
       part.correct = in.scores.argmax(1).eq(batch.labels).sum().item<std::int64_t>();
     }
     return part;
+  }
+
+  Batch moved(Batch batch) const {
+    if (!run_.cuda) return batch;
+    for (at::Tensor& input : batch.inputs) input = input.to(at::kCUDA);
+    if (batch.labels.defined()) batch.labels = batch.labels.to(at::kCUDA);
+    return batch;
   }
 
   std::string feature_value() const {
@@ -236,10 +252,10 @@ class Trainer {
       Network::Pass pass{.mode = Network::Mode::Train, .batch_statistics = true};
       pass.observe = [&](std::size_t norm, const at::Tensor& mean,
                          const at::Tensor& variance) {
-        mine.mean[norm] = mean.to(at::kDouble),
+        mine.mean[norm] = mean.to(at::kDouble);
         mine.variance[norm] = variance.to(at::kDouble);
       };
-      network_.forward(plain_.part(i, 0).inputs, pass);
+      network_.forward(moved(plain_.part(i, 0)).inputs, pass);
     });
     for (std::size_t n = 0; n < norms.size(); ++n) {
       const double share = 1.0 / static_cast<double>(count);

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "lib/qat/quantize_tensors.h"
+
+namespace qopt::qat {
+namespace {
+
+/// [rows] shaped so that it broadcasts along the outermost axis of x; one entry is a
+/// scalar.
+at::Tensor along_rows(const at::Tensor& entries, const at::Tensor& x) {
+  if (entries.numel() == 1) return entries.reshape({});
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(x.dim()), 1);
+  shape[0] = entries.numel();
+  return entries.reshape(shape);
+}
+
+at::Tensor zeros_of(const std::vector<Levels>& levels, const at::Tensor& x) {
+  std::vector<float> entries;
+  for (const Levels& l : levels) entries.push_back(l.zero);
+  return along_rows(at::tensor(entries).to(x.device()), x);
+}
+
+/// Sums of each row, in double precision on the CPU.
+std::vector<double> row_sums(const at::Tensor& t, std::size_t rows) {
+  const at::Tensor sums = t.to(at::kDouble)
+                              .reshape({static_cast<std::int64_t>(rows), -1})
+                              .sum(1)
+                              .to(at::kCPU);
+  const double* first = sums.data_ptr<double>();
+  return {first, first + rows};
+}
+
+}  // namespace
+
+Quantized quantize_tensor(const at::Tensor& x, const at::Tensor& step,
+                          const std::vector<Levels>& levels, const at::Tensor& noise) {
+  const Levels& l = levels.front();  // rows differ in zero only
+  const at::Tensor s = along_rows(step, x), zero = zeros_of(levels, x);
+  const at::Tensor v = x / s;
+  const at::Tensor exact = v + zero;
+  const float least = l.stride == 1.0F ? 0.0F : 1.0F;
+  at::Tensor moved, error;
+  if (noise.defined()) {
+    moved = exact + noise * l.stride;
+    error = at::zeros_like(v);
+  } else {
+    const at::Tensor near = ((v - least) / l.stride).round() * l.stride + least;
+    moved = near + zero;
+    error = ((near - v) / l.stride * kStateScale).round().clamp(-126, 126);
+  }
+  const at::Tensor y = ((moved.clamp(l.lo, l.hi) - zero) * s).nan_to_num(0.0);
+  at::Tensor state = at::where(exact < l.lo, at::full_like(v, float{kBelow}), error);
+  state = at::where(exact > l.hi, at::full_like(v, float{kAbove}), state);
+  return {y, state.nan_to_num(float{kAbove}).to(at::kChar)};
+}
+
+Backward backward_tensor(const at::Tensor& g, const at::Tensor& state,
+                         const at::Tensor& y, const at::Tensor& step,
+                         const std::vector<Levels>& levels, const Estimator& estimator,
+                         float delta) {
+  const at::Tensor none = at::zeros_like(g);
+  const at::Tensor below = at::where(state == kBelow, g, none);
+  const at::Tensor above = at::where(state == kAbove, g, none);
+  const at::Tensor inside = g - below - above;
+  const at::Tensor error = state.to(at::kFloat) / kStateScale;
+  at::Tensor inner = inside;
+  if (estimator.scales_elements) inner = inside * (1.0F - g.sign() * error * delta);
+  Backward result{below * estimator.below + above * estimator.above + inner, {}};
+
+  const std::size_t rows = levels.size();
+  const std::vector<double> low = row_sums(below, rows), high = row_sums(above, rows),
+                            in = row_sums(inside, rows),
+                            rounding = row_sums(inside * error, rows);
+  std::vector<double> code(rows, 0.0);
+  if (y.defined()) code = row_sums(g * y / along_rows(step, y), rows);
+  for (std::size_t r = 0; r < rows; ++r) {
+    result.sums.push_back({low[r], high[r], in[r],
+                           rounding[r] * static_cast<double>(levels[r].stride), code[r]});
+  }
+  return result;
+}
+
+}  // namespace qopt::qat
