@@ -25,7 +25,7 @@ Affine encoding_of(const Range& range, LevelSet levels, int bits, bool symmetric
   const std::int32_t first = code_min(levels, bits), last = code_max(levels, bits);
   Affine encoding{levels, bits, {1.0F}, {0}, std::nullopt};
   const bool is_dead = lo == 0 && hi == 0;
-  if (levels == LevelSet::N || symmetric) {
+  if (is_symmetric(levels) || symmetric) {
     // S keeps its extra code -2^(b-1) out of the scale: a code and its negative mean
     // negatives.
     double reach = last;
@@ -33,7 +33,10 @@ Affine encoding_of(const Range& range, LevelSet levels, int bits, bool symmetric
       encoding.zero_point = {1 << (bits - 1)};
       reach = last - encoding.zero_point[0];
     }
-    if (!is_dead) encoding.scale = {usable_scale(std::max(-lo, hi) / reach)};
+    if (reach == 0) reach = 1;  // 1 bit: the one other code lies below zero
+    if (!is_dead || !has_zero(levels)) {
+      encoding.scale = {usable_scale(std::max(-lo, hi) / reach)};
+    }
     return encoding;
   }
   if (is_dead) return encoding;

@@ -39,6 +39,9 @@ struct EstimatorOptions {
   // Data on one side of zero get codes on that side only. False where the level set is
   // symmetric and signed, so that half of the codes lie beyond zero unused.
   bool one_sided = true;
+  // Codes are the odd multiples of the step, as in level set o; goes with symmetric and
+  // not one_sided. Only mse asks.
+  bool odd = false;
   double percentile = 99.99;  // percentile only
   double momentum = 0.9;      // moving average only
 };
@@ -55,7 +58,8 @@ const Estimator* find_estimator(std::string_view name);
 
 /// The encoding of a range: scale and zero point for the level set. Symmetric level sets
 /// centre on zero; `u` and affine `s` place the zero point so that real 0 has a code. The
-/// range is widened to contain 0. A range of [0, 0] (dead value) gives scale 1.
+/// range is widened to contain 0. A range of [0, 0] (dead value) gives scale 1, and the
+/// least normal float for `o`, which has no zero.
 Affine encoding_of(const Range& range, LevelSet levels, int bits, bool symmetric);
 
 }  // namespace qopt::calib

@@ -37,6 +37,27 @@ double side_error(const std::vector<std::uint64_t>& bins, std::uint64_t zeros,
   return sum / bin_width;
 }
 
+/// The same where the codes are the odd multiples of `step` up to `last` of them. With
+/// n pairs of steps below x, the integral of (t - (2n + 1) step)^2 from 0 to x is
+/// 2 n step^3 / 3 + (r^3 + step^3) / 3, r = x - (2n + 1) step. A zero errs by one step.
+double odd_side_error(const std::vector<std::uint64_t>& bins, std::uint64_t zeros,
+                      double bin_width, double step, double last) {
+  const double cube = step * step * step;
+  const auto integral = [&](double x) {
+    const double n = std::min(std::floor(x / (2.0 * step)), (last - 1.0) / 2.0);
+    const double r = x - (2.0 * n + 1.0) * step;
+    return (2.0 * n * cube + r * r * r + cube) / 3.0;
+  };
+  double sum = 0, before = integral(0);
+  for (std::size_t i = 0; i < bins.size(); ++i) {
+    const std::uint64_t count = bins[i] - (i == 0 ? zeros : 0);
+    const double after = integral(static_cast<double>(i + 1) * bin_width);
+    sum += static_cast<double>(count) * (after - before);
+    before = after;
+  }
+  return sum / bin_width + static_cast<double>(zeros) * step * step;
+}
+
 /// Error over both sides, where codes reach `below` steps below zero and `above` above
 /// it.
 double total_error(const Statistics& s, double step, double below, double above) {
@@ -45,16 +66,25 @@ double total_error(const Statistics& s, double step, double below, double above)
   return error;
 }
 
+double odd_error(const Statistics& s, double step, double last) {
+  return odd_side_error(s.positive, s.zeros, s.bin_width, step, last) +
+         odd_side_error(s.negative, 0, s.bin_width, step, last);
+}
+
 /// Thresholds of whole bins: eighths of octaves first, then ever smaller steps from the
 /// best of them while that helps.
 Range symmetric_search(const Statistics& s, const EstimatorOptions& options) {
+  const bool all_bits = options.odd || is_one_sided(s, options);
+  // At least 1: of two codes with a sign one is zero, the other lies one step away.
   const double levels =
-      std::ldexp(1.0, options.bits - (is_one_sided(s, options) ? 0 : 1)) - 1.0;
+      std::max(1.0, std::ldexp(1.0, options.bits - (all_bits ? 0 : 1)) - 1.0);
   double best = std::numeric_limits<double>::infinity();
   int threshold = Statistics::kBins;
   const auto improves = [&](int bins) {
     if (bins < 1 || bins > Statistics::kBins) return false;
-    const double error = total_error(s, bins * s.bin_width / levels, levels, levels);
+    const double step = bins * s.bin_width / levels;
+    const double error =
+        options.odd ? odd_error(s, step, levels) : total_error(s, step, levels, levels);
     if (!(error < best)) return false;
     best = error;
     threshold = bins;

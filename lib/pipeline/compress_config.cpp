@@ -21,8 +21,14 @@ using config::Spelling;
 
 constexpr Spelling<DType> kInputTypes[] = {
     {DType::F32, "f32"}, {DType::I64, "i64"}, {DType::I32, "i32"}};
-constexpr Spelling<LevelSet> kLevelSets[] = {
-    {LevelSet::U, "u"}, {LevelSet::S, "s"}, {LevelSet::N, "n"}};
+constexpr Spelling<LevelSet> kLevelSets[] = {{LevelSet::U, "u"},
+                                             {LevelSet::S, "s"},
+                                             {LevelSet::N, "n"},
+                                             {LevelSet::O, "o"},
+                                             {LevelSet::T, "t"}};
+/// Without o, which has no code for the zero of padding.
+constexpr Spelling<LevelSet> kActivationLevels[] = {
+    {LevelSet::U, "u"}, {LevelSet::S, "s"}, {LevelSet::N, "n"}, {LevelSet::T, "t"}};
 constexpr Spelling<ptq::Granularity> kGranularities[] = {
     {ptq::Granularity::PerTensor, "per_tensor"},
     {ptq::Granularity::PerChannel, "per_channel"}};
@@ -36,8 +42,9 @@ constexpr Spelling<qat::Schedule> kSchedules[] = {{qat::Schedule::Cosine, "cosin
 constexpr Spelling<qat::BatchNorms> kBatchNorms[] = {{qat::BatchNorms::Train, "train"},
                                                      {qat::BatchNorms::Freeze, "freeze"}};
 
-/// Widths that have an encoding (lib/graph/encoding.h).
-config::Type bit_width() { return config::integer_of({2, 3, 4, 5, 6, 7, 8, 16}); }
+/// Widths that have an encoding (bits_fault in lib/graph/encoding.h; the step checks the
+/// level set's own).
+config::Type bit_width() { return config::integer_of({1, 2, 3, 4, 5, 6, 7, 8, 16}); }
 config::Type percent() { return config::real(50, 100); }
 config::Type extent() { return config::integer(1, 1 << 20); }
 config::Type any_real() { return config::real(-1e30, 1e30); }
@@ -105,7 +112,9 @@ void describe_preprocess(Fields& f, data::Preprocess& v) {
 void describe_weights(Fields& f, ptq::WeightConfig& v) {
   f.key({.name = "bits", .help = "bits of a weight code"}, bit_width(), v.bits);
   f.enumeration(
-      {.name = "levels", .help = "codes: s two's complement, n narrow symmetric"},
+      {.name = "levels",
+       .help = "codes: s two's complement, n narrow symmetric, o odd (1 to 7 bits; -1 "
+               "and 1 at 1 bit), t ternary (2 bits)"},
       kLevelSets, v.levels);
   f.key({.name = "symmetric", .help = "zero point 0"}, v.symmetric);
   f.enumeration(
@@ -121,7 +130,7 @@ void describe_activations(Fields& f, ptq::ActivationConfig& v) {
   f.key({.name = "bits", .help = "bits of an activation code"}, bit_width(), v.bits);
   f.enumeration(
       {.name = "levels", .help = "codes; chosen by sign where absent", .example = "s"},
-      kLevelSets, v.levels);
+      kActivationLevels, v.levels);
   f.key({.name = "symmetric", .help = "zero point 0 (or the middle of u)"}, v.symmetric);
   f.key({.name = "calibrator", .help = "how the range is chosen"}, calibrator(),
         v.calibrator);
@@ -137,7 +146,8 @@ void describe_ptq(Fields& f, ptq::PtqConfig& v) {
   f.block({.name = "activations", .help = "how activations are encoded"}, true,
           [&](Fields& g) { describe_activations(g, v.activations); });
   f.key({.name = "first_last_bits",
-         .help = "the first and the last layer have at least this many bits"},
+         .help = "the first and the last layer have at least this many bits; o and t "
+                 "become n there"},
         bit_width(), v.first_last_bits);
   f.key({.name = "residual_bits",
          .help = "values that others than layers read have at least this many bits; a "
@@ -295,7 +305,7 @@ void describe_rule(Fields& f, ptq::LayerRule& v) {
           [&](Fields& g) {
             g.key({.name = "bits", .help = "bits of an activation code", .example = "16"},
                   bit_width(), v.activation_bits);
-            g.enumeration({.name = "levels", .help = "codes"}, kLevelSets,
+            g.enumeration({.name = "levels", .help = "codes"}, kActivationLevels,
                           v.activation_levels);
             g.key({.name = "symmetric", .help = "zero point 0", .example = "true"},
                   v.symmetric);

@@ -17,7 +17,8 @@ namespace qopt::ptq {
 
 enum class Granularity { PerTensor, PerChannel };
 
-/// How weights are encoded. Weights use the extremes unless `calibrator` says otherwise.
+/// How weights are encoded. Weights use the extremes unless `calibrator` says otherwise;
+/// `o` of 1 bit and `t` use their exact projections always.
 struct WeightConfig {
   int bits = 8;
   LevelSet levels = LevelSet::N;
@@ -65,8 +66,10 @@ struct LayerKinds {
 struct PtqConfig {
   WeightConfig weights{};
   ActivationConfig activations{};
-  int first_last_bits = 8;  // first and last layer with weights: at least this many bits
-  int residual_bits = 8;    // values read by others than layers: at least this many
+  // First and last layer with weights: at least this many bits. Odd and ternary levels
+  // become n there.
+  int first_last_bits = 8;
+  int residual_bits = 8;  // values read by others than layers: at least this many
   LayerKinds kinds{};
   bool unify_add =
       false;  // one scale for both operands of an add (concat always has one)

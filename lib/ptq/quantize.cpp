@@ -132,7 +132,7 @@ class Quantizer {
     const bool non_negative = all.min >= 0;
     const LevelSet levels =
         config.levels.value_or(non_negative ? LevelSet::U : LevelSet::S);
-    const bool symmetric = config.symmetric || levels == LevelSet::N;
+    const bool symmetric = config.symmetric || is_symmetric(levels);
     const calib::EstimatorOptions options{
         .bits = config.bits,
         .symmetric = symmetric,

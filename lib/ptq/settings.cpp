@@ -15,10 +15,22 @@
 namespace qopt::ptq {
 namespace {
 
-void check_bits(int bits, const std::string& where, const char* key) {
-  if ((bits >= 2 && bits <= 8) || bits == 16) return;
+/// Without level set, the widths that some level set has.
+void check_bits(std::optional<LevelSet> levels, int bits, const std::string& where,
+                const std::string& key) {
+  const auto fault = bits_fault(levels.value_or(LevelSet::U), bits);
+  if (!fault) return;
   throw Error(ExitCode::Usage, where, fmt::format("{}: {} bits", key, bits),
-              "2 to 8, or 16");
+              levels ? *fault : "1 to 8, or 16");
+}
+
+void check_activation_levels(std::optional<LevelSet> levels, const std::string& where) {
+  if (!levels || has_zero(*levels)) return;
+  throw Error(ExitCode::Usage, where,
+              fmt::format("activations.levels: {} has no code for zero, which padding "
+                          "needs",
+                          level_set_name(*levels)),
+              "o is for weights; u or s of 1 bit for activations of two levels");
 }
 
 void check_calibrator(const std::string& name, const std::string& where) {
@@ -39,10 +51,11 @@ void check_percentile(double percentile, const std::string& where) {
 }
 
 void check(const PtqConfig& config) {
-  check_bits(config.weights.bits, "", "weights.bits");
-  check_bits(config.activations.bits, "", "activations.bits");
-  check_bits(config.first_last_bits, "", "first_last_bits");
-  check_bits(config.residual_bits, "", "residual_bits");
+  check_bits(config.weights.levels, config.weights.bits, "", "weights.bits");
+  check_activation_levels(config.activations.levels, "");
+  check_bits(config.activations.levels, config.activations.bits, "", "activations.bits");
+  check_bits(std::nullopt, config.first_last_bits, "", "first_last_bits");
+  check_bits(std::nullopt, config.residual_bits, "", "residual_bits");
   check_calibrator(config.weights.calibrator, "");
   check_calibrator(config.activations.calibrator, "");
   check_percentile(config.weights.percentile, "");
@@ -53,9 +66,12 @@ void check(const PtqConfig& config) {
                 "at least 0, below 1");
   }
   for (const LayerRule& rule : config.layers) {
-    if (rule.weight_bits) check_bits(*rule.weight_bits, rule.where, "weight_bits");
+    check_activation_levels(rule.activation_levels, rule.where);
+    if (rule.weight_bits)
+      check_bits(rule.weight_levels, *rule.weight_bits, rule.where, "weight_bits");
     if (rule.activation_bits)
-      check_bits(*rule.activation_bits, rule.where, "activation_bits");
+      check_bits(rule.activation_levels, *rule.activation_bits, rule.where,
+                 "activation_bits");
     if (rule.calibrator) check_calibrator(*rule.calibrator, rule.where);
     if (rule.percentile) check_percentile(*rule.percentile, rule.where);
   }
@@ -119,6 +135,16 @@ std::size_t carrier(const Graph& graph, std::size_t i) {
   return is_fused_into_clamp(graph, output) ? graph.users(output)[0] : i;
 }
 
+/// At least `bits`. Odd and ternary levels, which are for few, become n.
+template <class Config>
+void raise(Config& config, int bits) {
+  if (config.bits >= bits) return;
+  config.bits = bits;
+  if (config.levels == LevelSet::O || config.levels == LevelSet::T) {
+    config.levels = LevelSet::N;
+  }
+}
+
 /// What follows from who reads a value and from the kinds of layers. Layer rules come
 /// later and win.
 void apply_readers(const Graph& graph, const PtqConfig& config,
@@ -126,16 +152,8 @@ void apply_readers(const Graph& graph, const PtqConfig& config,
   const std::vector<bool> kept = kept_layers(graph, config);
   const std::vector<int> needed = needed_bits(graph, config);
   for (std::size_t i = 0; i < settings.size(); ++i) {
-    WeightConfig& weights = settings[i].weights;
-    if (kept[i] && weights.bits < config.first_last_bits) {
-      weights.bits = config.first_last_bits;
-      // Odd and ternary levels have no such widths.
-      if (weights.levels == LevelSet::O || weights.levels == LevelSet::T) {
-        weights.levels = LevelSet::N;
-      }
-    }
-    int& activation_bits = settings[i].activations.bits;
-    activation_bits = std::max(activation_bits, needed[graph.nodes()[i].output.index]);
+    if (kept[i]) raise(settings[i].weights, config.first_last_bits);
+    raise(settings[i].activations, needed[graph.nodes()[i].output.index]);
   }
 }
 
@@ -155,6 +173,7 @@ std::vector<NodeSettings> settings_of(const Graph& graph, const PtqConfig& confi
   std::vector<NodeSettings> settings(
       graph.nodes().size(), NodeSettings{config.weights, config.activations, false});
   apply_readers(graph, config, settings);
+  std::vector<std::string> weights_by(settings.size()), activations_by(settings.size());
   for (const LayerRule& rule : config.layers) {
     bool matched = false, reaches_weights = false;
     for (std::size_t i = 0; i < settings.size(); ++i) {
@@ -163,10 +182,12 @@ std::vector<NodeSettings> settings_of(const Graph& graph, const PtqConfig& confi
       matched = true;
       reaches_weights = reaches_weights || has_weights(graph, node);
       apply_to_weights(rule, settings[i].weights);
+      if (speaks_of_weights(rule)) weights_by[i] = rule.where;
       if (!speaks_of_activations(rule)) continue;
       NodeSettings& carrying = settings[carrier(graph, i)];
       apply_to_activations(rule, carrying.activations);
       carrying.has_activation_rule = true;
+      activations_by[carrier(graph, i)] = rule.where;
     }
     if (!matched) no_match(graph, rule);
     if (speaks_of_weights(rule) && !reaches_weights) {
@@ -178,6 +199,16 @@ std::vector<NodeSettings> settings_of(const Graph& graph, const PtqConfig& confi
       findings.push_back(
           fmt::format("{}: rule '{}' sets nothing", rule.where, printable(rule.pattern)));
     }
+  }
+  // Bits of one rule and levels of another must go together.
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    const std::string name = printable(graph.value(graph.nodes()[i].output).name);
+    const auto& [weights, activations, has_rule] = settings[i];
+    if (has_weights(graph, graph.nodes()[i])) {
+      check_bits(weights.levels, weights.bits, weights_by[i], name + ": weights");
+    }
+    check_bits(activations.levels, activations.bits, activations_by[i],
+               name + ": activations");
   }
   return settings;
 }

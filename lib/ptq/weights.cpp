@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lib/calib/projection.h"
 #include "lib/calib/statistics.h"
 #include "lib/core/names.h"
 
@@ -32,15 +33,32 @@ std::vector<float> channel_values(const Tensor& tensor, int axis, std::int64_t c
 }
 
 calib::Range range_of(const std::vector<float>& values, const WeightConfig& config) {
-  const bool symmetric = config.symmetric || config.levels == LevelSet::N;
+  const bool symmetric = config.symmetric || is_symmetric(config.levels);
   const calib::Extremes extremes = calib::extremes_of(values);
   if (config.calibrator == "minmax") return {extremes.min, extremes.max};
   const calib::Statistics statistics = calib::statistics_of({&values, 1});
   calib::EstimatorOptions options{.bits = config.bits,
                                   .symmetric = symmetric,
                                   .one_sided = !symmetric || config.levels == LevelSet::U,
+                                  .odd = config.levels == LevelSet::O,
                                   .percentile = config.percentile};
   return calib::find_estimator(config.calibrator)->estimate(statistics, options);
+}
+
+/// The encoding of one channel. Two and three levels take their exact projection,
+/// whatever the calibrator: a range says little about them.
+Affine encode_channel(const std::vector<float>& values, const WeightConfig& config) {
+  float scale = 0;
+  if (config.levels == LevelSet::O && config.bits == 1) {
+    scale = calib::binary_scale(values);
+  } else if (config.levels == LevelSet::T) {
+    scale = calib::ternary_scale(values).scale;
+  }
+  if (scale > 0) {
+    return {config.levels, config.bits, {scale}, {0}, std::nullopt};
+  }
+  return calib::encoding_of(range_of(values, config), config.levels, config.bits,
+                            config.symmetric);
 }
 
 void report_dead(const Graph& graph, const Node& node,
@@ -104,9 +122,7 @@ Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& 
         axis ? channel_values(weights, *axis, c)
              : std::vector<float>(weights.values<float>().begin(),
                                   weights.values<float>().end());
-    const calib::Range range = range_of(values, config);
-    const Affine one =
-        calib::encoding_of(range, config.levels, config.bits, config.symmetric);
+    const Affine one = encode_channel(values, config);
     out.scale.push_back(one.scale[0]);
     out.zero_point.push_back(one.zero_point[0]);
     if (std::ranges::all_of(values, [](float w) { return w == 0; })) {

@@ -20,7 +20,8 @@ void require_finite_constants(const Graph& graph);
 std::optional<int> channel_axis(const Graph& graph, const Node& node);
 
 /// Encoding of the weights of `node` (has_weights), scales raised for its bias. A channel
-/// of zeros has scale 1 and is a finding.
+/// of zeros has scale 1 (in `o`, the least float) and is a finding. `o` of 1 bit and `t`
+/// take the exact projections of lib/calib/projection.h.
 Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& config,
                       float input_scale, std::vector<std::string>& findings);
 

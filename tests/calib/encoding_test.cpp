@@ -3,6 +3,7 @@
 
 #include "lib/calib/estimators.h"
 #include "tests/support/catch.h"
+#include "tests/support/level_sets.h"
 
 namespace qopt::calib {
 namespace {
@@ -39,9 +40,33 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("encodings of few levels") {
+  CHECK(encoding_of({-1, 3}, LevelSet::O, 1, false) ==
+        Affine{LevelSet::O, 1, {3.0F}, {0}, std::nullopt});
+  CHECK(encoding_of({-1, 3}, LevelSet::O, 2, true).scale[0] == 1.0F);
+  CHECK(encoding_of({-1, 3}, LevelSet::T, 2, false).scale[0] == 3.0F);
+  CHECK(encoding_of({0, 3}, LevelSet::U, 1, false).scale[0] == 3.0F);
+  CHECK(encoding_of({0, 3}, LevelSet::U, 1, true).scale[0] == 3.0F);
+  // One bit with a sign: one code is zero, the other lies below it.
+  const Affine u = encoding_of({-2, 1}, LevelSet::U, 1, true);
+  CHECK((u.scale[0] == 2.0F && u.zero_point[0] == 1));
+  const Affine s = encoding_of({-2, 1}, LevelSet::S, 1, true);
+  CHECK((s.scale[0] == 2.0F && s.zero_point[0] == 0));
+  for (const auto [levels, bits] : testing::all_level_sets()) {
+    for (const bool symmetric : {true, false}) {
+      for (const Range range : {Range{-1, 3}, Range{-3, 0}, Range{0, 2}, Range{0, 0}}) {
+        CHECK_FALSE(
+            encoding_fault(encoding_of(range, levels, bits, symmetric), {1}).has_value());
+      }
+    }
+  }
+}
+
 TEST_CASE("dead and extreme ranges still give valid encodings") {
   constexpr float kMost = std::numeric_limits<float>::max();
   constexpr float kLeast = std::numeric_limits<float>::denorm_min();
+  CHECK(encoding_of({0, 0}, LevelSet::O, 2, true).scale[0] ==
+        std::numeric_limits<float>::min());  // it has no zero
   for (const LevelSet levels : {LevelSet::U, LevelSet::S, LevelSet::N}) {
     for (const bool symmetric : {true, false}) {
       const Affine dead = encoding_of({0, 0}, levels, 8, symmetric);

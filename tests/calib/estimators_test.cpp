@@ -242,6 +242,33 @@ TEST_CASE("mse finds the least error there is") {
   }
 }
 
+TEST_CASE("mse finds the least error of odd and of ternary levels") {
+  for (const std::vector<float>& values : shapes_of_data()) {
+    const Statistics s = statistics_of(values);
+    struct Row {
+      LevelSet levels;
+      int bits;
+    };
+    for (const auto& [levels, bits] :
+         {Row{LevelSet::O, 1}, Row{LevelSet::O, 2}, Row{LevelSet::O, 3},
+          Row{LevelSet::O, 7}, Row{LevelSet::T, 2}, Row{LevelSet::N, 2}}) {
+      const EstimatorOptions options{.bits = bits,
+                                     .symmetric = true,
+                                     .one_sided = false,
+                                     .odd = levels == LevelSet::O};
+      const Range found = estimate("mse", s, options);
+      const double error = error_of(values, encoding_of(found, levels, bits, true));
+      const float most = std::max(-s.min, s.max);
+      INFO(level_set_name(levels) << bits);
+      for (int k = 1; k <= 64; ++k) {
+        const float a = most * static_cast<float>(k) / 64;
+        const double other = error_of(values, encoding_of({-a, a}, levels, bits, true));
+        CHECK(error <= other * 1.03);
+      }
+    }
+  }
+}
+
 TEST_CASE("asymmetric mse is near the best of a fine grid, and beats min-max") {
   for (const std::vector<float>& values : shapes_of_data()) {
     const Statistics s = statistics_of(values);
@@ -275,7 +302,7 @@ TEST_CASE(
     for (const std::vector<float>& values : shapes_of_data()) {
       const Statistics s = statistics_of(values);
       for (const bool symmetric : {true, false}) {
-        for (const int bits : {2, 4, 8, 16}) {
+        for (const int bits : {1, 2, 4, 8, 16}) {
           const EstimatorOptions options{.bits = bits, .symmetric = symmetric};
           const Range range = row.estimate(s, options);
           const float most = std::max(-s.min, s.max);

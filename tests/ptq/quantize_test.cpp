@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "lib/aten/float_executor.h"
+#include "lib/calib/projection.h"
 #include "tests/ptq/support.h"
 
 namespace qopt::ptq {
@@ -368,6 +369,54 @@ TEST_CASE("8 bits are close to float with every calibrator, and fewer bits are w
   }
 }
 
+TEST_CASE("weights of two and three levels take their exact projection") {
+  const Graph graph = graph_of(kNet);
+  PtqConfig config;
+  config.first_last_bits = 1;
+  for (const char* calibrator : {"minmax", "mse"}) {
+    config.weights.calibrator = calibrator;
+    for (const Granularity granularity :
+         {Granularity::PerTensor, Granularity::PerChannel}) {
+      config.weights.granularity = granularity;
+      config.weights.levels = LevelSet::O;
+      config.weights.bits = 1;
+      const Affine binary = encoding_of(quantized(graph, config).graph, "w2");
+      config.weights.levels = LevelSet::T;
+      config.weights.bits = 2;
+      const Affine ternary = encoding_of(quantized(graph, config).graph, "w2");
+      const std::span<const float> all = value_of(graph, "w2").constant->values<float>();
+      const std::size_t count = all.size() / binary.scale.size();
+      CHECK((binary.scale.size() == 1) == (granularity == Granularity::PerTensor));
+      for (std::size_t c = 0; c < binary.scale.size(); ++c) {
+        const auto channel = all.subspan(c * count, count);
+        CHECK(binary.scale[c] == calib::binary_scale(channel));
+        CHECK(ternary.scale[c] == calib::ternary_scale(channel).scale);
+      }
+    }
+  }
+}
+
+TEST_CASE("a channel of zeros in odd weights stays near zero") {
+  const Graph graph =
+      graph_of(R"(graph canonical
+  #w : f32[2,1,1,1]
+  x : f32[1,1,4,4] = input()
+  conv = conv2d(x, #w)
+  -> y = conv
+)",
+               {{"w", Tensor::from(std::vector<float>{0, 0.5F}, {2, 1, 1, 1})}});
+  for (const int bits : {1, 2}) {
+    PtqConfig config;
+    config.weights = {.bits = bits, .levels = LevelSet::O};
+    config.first_last_bits = 1;
+    const PtqResult result = quantized(graph, config);
+    const Affine& e = encoding_of(result.graph, "w");
+    CHECK(e.scale[0] < 1e-37F);
+    CHECK(e.scale[1] == (bits == 1 ? 0.5F : 0.5F / 3));
+    CHECK(any_has(result.findings, "only zero weights"));
+  }
+}
+
 TEST_CASE("weight calibrators other than the extremes") {
   const Graph graph = graph_of(kNet);
   PtqConfig config;
@@ -383,6 +432,12 @@ TEST_CASE("weight calibrators other than the extremes") {
       CHECK(e.scale[c] <= extremes.scale[c]);
     CHECK_FALSE(e.scale == extremes.scale);
   }
+  // The odd levels reach as far with a finer step.
+  config.weights.levels = LevelSet::O;
+  config.weights.calibrator = "mse";
+  const Affine odd = encoding_of(quantized(graph, config).graph, "w2");
+  for (std::size_t c = 0; c < odd.scale.size(); ++c)
+    CHECK(odd.scale[c] < extremes.scale[c]);
 }
 
 }  // namespace

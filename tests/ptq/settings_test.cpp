@@ -66,6 +66,32 @@ TEST_CASE(
                 "different rules; 6 bits were taken"));
 }
 
+TEST_CASE("few levels: the first and last layer fall back to n, rules have their way") {
+  PtqConfig config;
+  config.weights.bits = 1;
+  config.weights.levels = LevelSet::O;
+  config.activations.bits = 1;
+  const auto encodings = [&] {
+    const Graph graph = quantized(net(), config).graph;
+    const auto word = [&](const char* name) {
+      const Affine& e = encoding_of(graph, name);
+      return fmt::format("{}{}", level_set_name(e.levels), e.bits);
+    };
+    return fmt::format("{} {} {} {}", word("w1"), word("w2"), word("w3"),
+                       word("layer1.relu"));
+  };
+  CHECK(encodings() == "n8 o1 n8 u1");
+  config.first_last_bits = 4;
+  CHECK(encodings() == "n4 o1 n4 u1");
+  config.first_last_bits = 1;
+  CHECK(encodings() == "o1 o1 o1 u1");
+  config.weights = {.bits = 2, .levels = LevelSet::T};
+  config.first_last_bits = 8;
+  CHECK(encodings() == "n8 t2 n8 u1");
+  config.layers = {{.pattern = "head", .weight_bits = 1, .weight_levels = LevelSet::O}};
+  CHECK(encodings() == "n8 t2 o1 u1");
+}
+
 TEST_CASE("a pattern that matches nothing is an error with near names") {
   PtqConfig config;
   const auto error = [&](LayerRule rule) {
@@ -100,8 +126,40 @@ TEST_CASE("impossible settings are errors that say where") {
   config.weights.bits = 9;
   CHECK(error(config).find("weights.bits: 9 bits") != std::string::npos);
   config = {};
-  config.activations.bits = 1;
-  CHECK(error(config).find("activations.bits: 1 bits") != std::string::npos);
+  config.activations.bits = 0;
+  CHECK(error(config).find("activations.bits: 0 bits (1 to 8, or 16)") !=
+        std::string::npos);
+  config = {};
+  config.weights.bits = 1;
+  CHECK(error(config).find("weights.bits: 1 bits (n has 2 to 8 bits, or 16)") !=
+        std::string::npos);
+  config = {};
+  config.weights.levels = LevelSet::O;
+  CHECK(error(config).find("weights.bits: 8 bits (o has 1 to 7 bits)") !=
+        std::string::npos);
+  config = {};
+  config.weights.levels = LevelSet::T;
+  CHECK(error(config).find("weights.bits: 8 bits (t has 2 bits)") != std::string::npos);
+  config = {};
+  config.activations.levels = LevelSet::O;
+  CHECK(error(config).find("activations.levels: o has no code for zero") !=
+        std::string::npos);
+  config = {};
+  config.layers = {{.pattern = "*", .where = "f:5:1", .activation_levels = LevelSet::O}};
+  CHECK(error(config).find("f:5:1: activations.levels: o has no code") !=
+        std::string::npos);
+  config = {};
+  config.layers = {
+      {.pattern = "*", .where = "f:5:1", .weight_bits = 3},
+      {.pattern = "layer2.conv", .where = "f:6:1", .weight_levels = LevelSet::T}};
+  CHECK(error(config).find("f:6:1: layer2.conv: weights: 3 bits (t has 2 bits)") !=
+        std::string::npos);
+  config = {};
+  config.layers = {
+      {.pattern = "layer1.conv", .where = "f:7:1", .activation_bits = 1},
+      {.pattern = "layer1.relu", .where = "f:8:1", .activation_levels = LevelSet::N}};
+  CHECK(error(config).find("f:8:1: layer1.relu: activations: 1 bits (n has 2 to 8") !=
+        std::string::npos);
   config = {};
   config.activations.calibrator = "entrpy";
   CHECK(error(config).find("did you mean 'entropy'") != std::string::npos);
