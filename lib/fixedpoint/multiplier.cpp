@@ -12,6 +12,10 @@ namespace qopt {
 namespace {
 
 constexpr int kMinShift = -31, kMaxShift = 30;
+// Right shifts up to this go into the multiplier, which then rounds once and keeps 23
+// bits: 2^-24 of any accumulator that gives a code of 16 bits. A shift of n after the
+// multiplication would round twice, and one result in 2^(n+1) up where it is below half.
+constexpr int kMaxFold = 8;
 constexpr std::int64_t kMaxAddMultiplier = 32767;  // a NEON lane of 16 bits
 
 bool fits32(const Interval& x) {
@@ -39,6 +43,9 @@ Multiplier to_multiplier(double factor) {
   if (mantissa == std::int64_t{1} << 31) {
     mantissa >>= 1;
     ++exponent;
+  }
+  if (exponent < 0 && exponent >= -kMaxFold) {
+    return {static_cast<std::int32_t>(round_half_even(std::ldexp(factor, 31))), 0};
   }
   if (exponent < kMinShift) return {};
   if (exponent > kMaxShift) {

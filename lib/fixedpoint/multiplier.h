@@ -10,7 +10,7 @@
 namespace qopt {
 
 /// multiplier * 2^(shift - 31): multiplier 0, or in [2^30, 2^31 - 1] with shift in [-31,
-/// 30].
+/// 30], or in [2^22, 2^30) with shift 0 (a right shift up to 8 is folded into it).
 struct Multiplier {
   std::int32_t multiplier = 0;
   int shift = 0;

@@ -50,8 +50,8 @@ TEST_CASE("a convolution's bias, multipliers and clamp") {
   CHECK(integers(integer, "w") == List{2, -4, 2, 127});
   // 0.21875 / 0.0625 = 3.5 goes to even 4, -0.28125 / 0.03125 = -9.
   CHECK(integers(integer, "b") == List{4, -9});
-  CHECK(integers(integer, "c.multiplier") == List{1 << 30, 1 << 30});
-  CHECK(integers(integer, "c.shift") == List{-1, -2});  // 0.25 and 0.125
+  CHECK(integers(integer, "c.multiplier") == List{1 << 29, 1 << 28});
+  CHECK(integers(integer, "c.shift") == List{0, 0});  // 0.25 and 0.125
   CHECK_FALSE(integer.find("c.w_zero").has_value());
   CHECK_FALSE(integer.find("c").has_value());
   CHECK(named(integer, "y").encoding.has_value());

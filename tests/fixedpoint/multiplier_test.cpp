@@ -18,7 +18,9 @@ constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
 TEST_CASE("powers of two are exact multipliers at every shift") {
   for (int exponent = -32; exponent <= 29; ++exponent) {
     const Multiplier m = to_multiplier(std::ldexp(1.0, exponent));
-    CHECK(m == Multiplier{kHalf, exponent + 1});
+    const int shift = exponent + 1;
+    const bool folds = shift < 0 && shift >= -8;
+    CHECK(m == (folds ? Multiplier{kHalf >> -shift, 0} : Multiplier{kHalf, shift}));
     CHECK(multiplier_value(m) == std::ldexp(1.0, exponent));
   }
 }
@@ -54,13 +56,29 @@ TEST_CASE("random factors are met to 31 bits and requantise to within one") {
     const double factor =
         std::ldexp(0.5 + 0.5 * rng.uniform(), static_cast<int>(rng.below(40)) - 31);
     const Multiplier m = to_multiplier(factor);
-    REQUIRE(std::fabs(multiplier_value(m) - factor) <= factor * 0x1p-31);
+    const double precision = m.multiplier < kHalf ? 0x1p-23 : 0x1p-31;
+    REQUIRE(std::fabs(multiplier_value(m) - factor) <= factor * precision);
     // An accumulator that yields a code of 16 bits or fewer.
     const double reach = std::min(32768.0 / factor, 0x1p31 - 1);
     const auto acc = static_cast<std::int32_t>((2.0 * rng.uniform() - 1.0) * reach);
     const double exact = acc * factor;
     REQUIRE(std::fabs(qrt_requant(acc, m.multiplier, m.shift) - exact) <= 1.0);
   }
+}
+
+TEST_CASE("short right shifts are folded into the multiplier, which rounds once") {
+  // 3 * 0.123 * 2^-3 would be rounded to eighths first, and its ties then upwards.
+  Rng rng(3);
+  for (int i = 0; i < 20000; ++i) {
+    const double factor =
+        std::ldexp(0.5 + 0.5 * rng.uniform(), -static_cast<int>(rng.below(9)));
+    const Multiplier m = to_multiplier(factor);
+    REQUIRE(m.shift == 0);
+    const auto acc = static_cast<std::int32_t>(rng.below(2000)) - 1000;
+    const double exact = static_cast<double>(acc) * multiplier_value(m);
+    REQUIRE(qrt_requant(acc, m.multiplier, m.shift) == std::floor(exact + 0.5));
+  }
+  CHECK(to_multiplier(std::ldexp(0.75, -9)).shift == -9);
 }
 
 TEST_CASE("add multipliers take the largest shift that 16 and 32 bits allow") {

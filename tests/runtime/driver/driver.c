@@ -131,7 +131,13 @@ void pick_scale(int bits, int out_bits, int32_t* multiplier, int32_t* shift) {
       *multiplier = 1 << 30;
       *shift = pick(-4, 0);
       break;
-    default: break;
+    default:
+      /* As lowering folds short right shifts into the multiplier. */
+      if (*shift < 0 && *shift >= -8 && pick(0, 1) == 0) {
+        *multiplier >>= -*shift;
+        *shift = 0;
+      }
+      break;
   }
 }
 
