@@ -36,6 +36,7 @@ std::string json_of(const pipeline::CompressResult& result) {
   auto json = nlohmann::ordered_json::parse(report::to_json(result.report));
   json.erase("layers");
   json.erase("activations");
+  if (json.contains("training")) json["training"].erase("flips");
   json["folder"] = result.folder.string();
   json["exit_code"] = static_cast<int>(result.code);
   json["rejected"] = pipeline::rejections(result.report);

@@ -36,6 +36,10 @@ std::string decibels_text(const std::optional<double>& db) {
   return std::isinf(*db) ? "exact" : fmt::format("{:.1f} dB", *db);
 }
 
+std::string score_text(double score, std::string_view unit) {
+  return unit == "%" ? fmt::format("{:.2f} %", score) : decibels_text(score);
+}
+
 std::string short_number(double value) { return fmt::format("{:.4g}", value); }
 
 }  // namespace qopt::report

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace qopt::report {
 
@@ -14,6 +15,8 @@ std::string bytes_text(std::uint64_t bytes);
 std::string count_text(std::int64_t count);
 /// "31.4 dB", "exact", or "-".
 std::string decibels_text(const std::optional<double>& db);
+/// What training selects by: "88.10 %" for the unit "%", else decibels.
+std::string score_text(double score, std::string_view unit);
 /// At most four significant digits.
 std::string short_number(double value);
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // report.html: sections top to bottom as a reader asks: is it good, is it small, is it
-// the same, where does it hurt. One file, no network; every name goes through
-// html_escape.
+// the same, how did it get there, where does it hurt. One file, no network; every name
+// goes through html_escape.
 #include <fmt/format.h>
 
 #include "lib/core/names.h"
 #include "lib/report/format.h"
 #include "lib/report/html_page.h"
 #include "lib/report/html_plots.h"
+#include "lib/report/html_training.h"
 #include "lib/report/report.h"
 
 namespace qopt::report {
@@ -299,7 +300,9 @@ std::string to_html(const Report& r) {
                                  text(r.name), verdict(r), tiles(r));
   body += section("Quality", quality(r.metrics)) + gate(r.gate);
   body += section("Size", sizes(r.size)) + section("Verification", verification(r));
-  body += section("Findings", findings(r)) + section("Layers", layers(r));
+  body += section("Findings", findings(r));
+  if (r.training) body += section("Training", training_section(*r.training));
+  body += section("Layers", layers(r));
   if (!r.activations.empty()) body += section("Activations", activations(r));
   body += fmt::format(
       "<footer class=\"small\">qopt {}. Calibrated on {}. Configuration {}, model "

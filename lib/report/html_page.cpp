@@ -19,6 +19,7 @@ header{display:flex;gap:16px;align-items:center;flex-wrap:wrap;justify-content:s
 h1{font-size:26px;margin:0;overflow-wrap:anywhere}h2{font-size:18px;margin:0 0 12px}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:18px 20px;
 margin:18px 0}
+h3{font-size:15px;margin:22px 0 4px}summary{cursor:pointer;font-weight:600;margin-top:14px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;margin:18px 0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px}
 .label{color:var(--dim);font-size:13px}.value{font-size:24px;font-weight:650}
@@ -40,6 +41,9 @@ figcaption{font-size:12.5px;color:var(--dim);overflow-wrap:anywhere}figcaption b
 svg{display:block;max-width:100%}svg text{fill:var(--ink);font-size:13px}
 svg .dim{fill:var(--dim);font-size:11px}.before{fill:var(--before)}.after{fill:var(--after)}
 .arena{fill:var(--arena)}.track{fill:var(--line)}.band{fill:var(--band)}
+.heat{fill:var(--arena)}.faint{opacity:.45}.dashed{stroke-dasharray:5 4;stroke-width:1.5}
+.dot{fill:var(--card);stroke:var(--dim);stroke-width:1.5}.hollow{fill:var(--card);
+stroke:var(--warn);stroke-width:1.5}
 .line{stroke:var(--line);fill:none}.mark{stroke:var(--arena);fill:none}
 .so-far{stroke:var(--after);fill:none;stroke-width:2}.alone{stroke:var(--before);fill:none;
 stroke-width:2}footer{margin-top:24px;overflow-wrap:anywhere}

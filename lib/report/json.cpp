@@ -130,6 +130,35 @@ Json activation_json(const Activation& a) {
   return json;
 }
 
+Json training_json(const Training& t) {
+  Json json;
+  json["data"] = t.data;
+  json["selection"] = t.selection;
+  json["score_unit"] = t.score_unit;
+  json["steps"] = t.steps;
+  json["best_step"] = t.best_step;
+  json["start_score"] = decibels(t.start_score);
+  json["visits"] = Json::array();
+  for (const Training::Visit& v : t.visits) {
+    json["visits"].push_back({{"step", v.step},
+                              {"epoch", number(v.epoch)},
+                              {"learning_rate", number(v.learning_rate)},
+                              {"loss", number(v.loss)},
+                              {"accuracy", number(v.accuracy)},
+                              {"score", decibels(v.score)},
+                              {"flips", number(v.flips)},
+                              {"hash", v.hash},
+                              {"best", v.best}});
+  }
+  json["flips"] = Json::array();
+  for (const Training::Flips& layer : t.flips) {
+    Json share = Json::array();
+    for (const double value : layer.share) share.push_back(number(value));
+    json["flips"].push_back({{"layer", layer.layer}, {"share", std::move(share)}});
+  }
+  return json;
+}
+
 // ------------------------------------------------------------------------------- reading
 
 std::optional<double> maybe_number(const Json& json) {
@@ -171,6 +200,26 @@ E named(const Json& json, std::initializer_list<E> all, std::string_view (*name)
     if (json.get<std::string>() == name(value)) return value;
   }
   throw Error(ExitCode::Data, "", "unknown status");
+}
+
+Training read_training(const Json& json) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  Training t;
+  t.data = json.at("data");
+  t.selection = json.at("selection");
+  t.score_unit = json.at("score_unit");
+  t.steps = json.at("steps");
+  t.best_step = json.at("best_step");
+  t.start_score = maybe_number(json.at("start_score")).value_or(kNone);
+  for (const Json& v : json.at("visits")) {
+    t.visits.push_back({v.at("step"), v.at("epoch"), v.at("learning_rate"), v.at("loss"),
+                        v.at("accuracy"), maybe_number(v.at("score")).value_or(kNone),
+                        v.at("flips"), v.at("hash"), v.at("best")});
+  }
+  for (const Json& layer : json.at("flips")) {
+    t.flips.push_back({layer.at("layer"), layer.at("share").get<std::vector<double>>()});
+  }
+  return t;
 }
 
 Report read_report(const Json& json) {
@@ -259,6 +308,7 @@ Report read_report(const Json& json) {
     act.histogram = a.at("histogram").get<std::vector<std::uint64_t>>();
     report.activations.push_back(std::move(act));
   }
+  if (json.contains("training")) report.training = read_training(json.at("training"));
   for (const Json& f : json.at("findings")) {
     report.findings.push_back({f.at("severity"), f.at("where"), f.at("what")});
   }
@@ -333,6 +383,7 @@ std::string to_json(const Report& report) {
   for (const Activation& a : report.activations) {
     json["activations"].push_back(activation_json(a));
   }
+  if (report.training) json["training"] = training_json(*report.training);
   return dump(json);
 }
 

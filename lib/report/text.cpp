@@ -42,6 +42,23 @@ std::string metrics_text(const Metrics& m) {
   return out;
 }
 
+std::string training_text(const Training& t) {
+  std::string out = fmt::format("training: {} steps on {}\n", t.steps, printable(t.data));
+  for (const Training::Visit& visit : t.visits) {
+    if (visit.step != t.best_step) continue;
+    out += fmt::format(
+        "  selection {} -> {} at step {} (epoch {:.2f}), best of {} states\n",
+        score_text(t.start_score, t.score_unit), score_text(visit.score, t.score_unit),
+        visit.step, visit.epoch, t.visits.size());
+  }
+  if (t.visits.size() > 1) {
+    out += fmt::format("  codes that flip a step: {} % at first, {} % at last\n",
+                       short_number(100 * t.visits[1].flips),
+                       short_number(100 * t.visits.back().flips));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string to_text(const Report& r) {
@@ -52,6 +69,7 @@ std::string to_text(const Report& r) {
                      bytes_text(r.size.original_bytes),
                      bytes_text(r.size.float_weight_bytes), bytes_text(r.size.blob_bytes),
                      bytes_text(r.size.arena_bytes));
+  if (r.training) out += training_text(*r.training);
   for (const VerifyRow& v : r.verify) {
     out += fmt::format("verify {:<16} {:<10} {:>3} vectors  {}\n", v.target,
                        verification_name(v.status), v.vectors, printable(v.detail));

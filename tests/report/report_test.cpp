@@ -2,9 +2,11 @@
 // The report's JSON keys are a contract; its HTML lets no name through unescaped.
 #include "lib/report/report.h"
 
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "lib/core/files.h"
 #include "lib/report/format.h"
 #include "tests/support/catch.h"
 
@@ -70,6 +72,24 @@ Report sample_report(const std::string& name = "conv1") {
   return r;
 }
 
+/// A run that visits its start again, is best in the middle, and never settles.
+Training sample_training(const std::string& name = "conv1") {
+  Training t;
+  t.data = "idx: 200 samples " + name;
+  t.selection = "idx: 50 samples " + name;
+  t.score_unit = "%";
+  t.steps = 30;
+  t.best_step = 20;
+  t.start_score = 81.5;
+  const std::string a(64, 'a'), b(64, 'b');
+  t.visits = {{0, 0, 0.01, 0, 0, 82.25, 0, a, true},
+              {10, 1, 0.0075, 1.5, 70.5, 80, 0.25, b, false},
+              {20, 2, 0.0025, 0.75, 75, 88.5, 0.0625, std::string(64, 'c'), true},
+              {30, 3, 0, 0.5, 77.5, 84, 0.03125, a, false}};
+  t.flips = {{name, {0.5, 0.125, 0.0625}}, {"flat", {0, 0, 0}}};
+  return t;
+}
+
 TEST_CASE("the stable keys of report.json") {
   const auto json = nlohmann::json::parse(to_json(sample_report()));
   CHECK(json.at("version") == 1);
@@ -117,6 +137,71 @@ TEST_CASE("a report reads back to the same bytes") {
   CHECK(to_json(from_json(to_json(unlabelled), "r")) == to_json(unlabelled));
 }
 
+TEST_CASE("training is a field of its own, absent where nothing was trained") {
+  CHECK_FALSE(nlohmann::json::parse(to_json(sample_report())).contains("training"));
+  Report r = sample_report();
+  r.training = sample_training();
+  const std::string text = to_json(r);
+  const auto training = nlohmann::ordered_json::parse(text).at("training");
+  nlohmann::ordered_json shown = training;
+  shown["visits"] = nlohmann::ordered_json::array({training.at("visits").at(2)});
+  CHECK(shown.dump() ==
+        R"({"data":"idx: 200 samples conv1","selection":"idx: 50 samples conv1",)"
+        R"("score_unit":"%","steps":30,"best_step":20,"start_score":81.5,)"
+        R"("visits":[{"step":20,"epoch":2.0,"learning_rate":0.0025,"loss":0.75,)"
+        R"("accuracy":75.0,"score":88.5,"flips":0.0625,"hash":")" +
+            std::string(64, 'c') +
+            R"(","best":true}],)"
+            R"("flips":[{"layer":"conv1","share":[0.5,0.125,0.0625]},)"
+            R"({"layer":"flat","share":[0.0,0.0,0.0]}]})");
+  CHECK(training.at("visits").size() == 4);
+
+  const Report back = from_json(text, "r.json");
+  REQUIRE(back.training.has_value());
+  CHECK(to_json(back) == text);
+  CHECK(back.training->visits[3].hash == std::string(64, 'a'));
+  CHECK(back.training->flips[0].share == std::vector<double>{0.5, 0.125, 0.0625});
+  CHECK_FALSE(from_json(to_json(sample_report()), "r.json").training.has_value());
+
+  // Without labels the score is a signal-to-noise ratio, which may be infinite or absent.
+  r.training->score_unit = "dB";
+  r.training->start_score = std::numeric_limits<double>::infinity();
+  r.training->visits[1].score = std::numeric_limits<double>::quiet_NaN();
+  CHECK(to_json(from_json(to_json(r), "r")) == to_json(r));
+}
+
+TEST_CASE("a damaged training field is named") {
+  Report r = sample_report();
+  r.training = sample_training();
+  auto json = nlohmann::json::parse(to_json(r));
+  for (const char* key : {"visits", "flips", "start_score", "score_unit"}) {
+    CAPTURE(key);
+    auto without = json;
+    without["training"].erase(key);
+    CHECK_THROWS_AS(from_json(without.dump(), "r.json"), Error);
+  }
+}
+
+TEST_CASE("docs/report.md lists every key") {
+  const std::string page = read_file(QOPT_SOURCE_DIR "/docs/report.md");
+  Report r = sample_report();
+  r.training = sample_training();
+  r.metrics.integer->output_mse = 0.5;
+  const std::function<void(const nlohmann::json&)> walk = [&](const nlohmann::json& at) {
+    for (const auto& [key, value] : at.items()) {
+      if (at.is_object()) {
+        CAPTURE(key);
+        CHECK(page.find("`" + key + "`") != std::string::npos);
+      }
+      if (value.is_structured()) walk(value);
+    }
+  };
+  walk(nlohmann::json::parse(to_json(r)));
+  Timing timing;
+  timing.steps = {{"import", 0.5}};
+  walk(nlohmann::json::parse(to_json(timing)));
+}
+
 TEST_CASE("what is no report is named") {
   for (const char* text : {"", "{", "[]", "{\"version\": 2}", "{\"version\": \"1\"}",
                            "{\"version\": 1, \"name\": []}"}) {
@@ -144,7 +229,10 @@ TEST_CASE("timing lives apart and has its own keys") {
 
 TEST_CASE("hostile names stay text in the page") {
   const std::string hostile = "</title><script>alert(1)</script>\"'&*/../\x1b[31m\xff";
-  const std::string page = to_html(sample_report(hostile));
+  Report r = sample_report(hostile);
+  r.training = sample_training(hostile);
+  r.training->visits[1].hash = "</td>\"" + hostile;
+  const std::string page = to_html(r);
   CHECK(page.find("<script>alert") == std::string::npos);
   CHECK(page.find("</title><script") == std::string::npos);
   CHECK(page.find('\x1b') == std::string::npos);
@@ -172,6 +260,72 @@ TEST_CASE("the page is offline and shows the verdict") {
   CHECK(to_html(Report{}).find("was not verified") != std::string::npos);
 }
 
+std::size_t times(const std::string& page, std::string_view what) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = page.find(what, at)) != std::string::npos; ++at) ++count;
+  return count;
+}
+
+TEST_CASE("the page shows how training went") {
+  CHECK(times(to_html(sample_report()), "<h2>Training</h2>") == 0);
+  Report r = sample_report();
+  r.training = sample_training();
+  const std::string page = to_html(r);
+  CHECK(times(page, "<h2>Training</h2>") == 1);
+  CHECK(times(page, ">before training 81.50 %<") == 1);
+  CHECK(times(page, ">best 88.50 %<") == 1);
+  // Only the exported state is the best, whatever was the best on the way; the last one
+  // has the codes of the first.
+  CHECK(times(page, "best, exported</span>") == 1);
+  CHECK(times(page, "<code>cccccccc</code> <span class=\"badge good\">best") == 1);
+  CHECK(times(page,
+              "<code>aaaaaaaa</code> <span class=\"badge plain\">as at epoch 0.00") == 1);
+  CHECK(times(page, "<circle class=\"after\"") == 1);
+  CHECK(times(page, "<circle class=\"hollow\"") == 1);
+  // Two layers and all together, three stretches; the largest share is opaque, shares a
+  // thousand times smaller are nothing.
+  CHECK(times(page, "conv1, epochs 0.00 to 1.00: 50 %") == 1);
+  CHECK(times(page, "flat, epochs 2.00 to 3.00: 0 %") == 1);
+  CHECK(times(page, "all layers, epochs 1.00 to 2.00: 6.25 %") == 1);
+  CHECK(times(page, "fill-opacity=\"1.000\"><title>conv1") == 1);
+  CHECK(times(page, "fill-opacity=\"0.000\"><title>flat") == 3);
+  CHECK(times(page, "nan") == 0);
+}
+
+TEST_CASE("training of any length and outcome makes a page") {
+  Report r = sample_report();
+  r.training = Training{};  // nothing visited
+  CHECK(times(to_html(r), "<h2>Training</h2>") == 1);
+
+  r.training = sample_training();
+  r.training->flips[0].share.assign(3, 0);  // nothing moved
+  for (Training::Visit& visit : r.training->visits) visit.flips = 0, visit.score = 80;
+  CHECK(times(to_html(r), "No code changed while training.") == 1);
+
+  r.training = sample_training();
+  r.training->score_unit = "dB";  // no labels, and an exact start
+  for (Training::Visit& visit : r.training->visits) visit.accuracy = 0;
+  r.training->visits[0].score = std::numeric_limits<double>::infinity();
+  r.training->flips[0].share.resize(1);  // a file that was cut
+  std::string page = to_html(r);
+  CHECK(times(page, "Training accuracy") == 0);
+  CHECK(times(page, ">best 88.5 dB<") == 1);
+  CHECK(times(page, "nan") + times(page, "inf ") == 0);
+
+  r.training = sample_training();
+  const Training::Visit last = r.training->visits.back();
+  for (int i = 0; i < 1000; ++i) {
+    r.training->visits.push_back(last);
+    r.training->visits.back().step = 40 + 10 * i;
+    r.training->visits.back().epoch = 4 + i;
+    r.training->flips[0].share.push_back(0.25);
+  }
+  page = to_html(r);
+  CHECK(times(page, "<title>conv1, epochs") == 78);  // 13 stretches a column
+  CHECK(times(page, "<circle") == 1);
+  CHECK(times(page, "<details><summary>Visited states: 1004") == 1);
+}
+
 TEST_CASE("numbers for people") {
   CHECK(bytes_text(0) == "0 B");
   CHECK(bytes_text(999) == "999 B");
@@ -188,6 +342,17 @@ TEST_CASE("the terminal summary names every failure") {
   CHECK(text.find("verify host             failed") != std::string::npos);
   CHECK(text.find("gate max_drop: 20 pp of at most 0.3 pp: FAILED") != std::string::npos);
   CHECK(text.find("warning: conv1: a dead channel") != std::string::npos);
+  CHECK(text.find("training") == std::string::npos);
+}
+
+TEST_CASE("the terminal summary says what training changed") {
+  Report r = sample_report();
+  r.training = sample_training();
+  CHECK(to_text(r).find(
+            "training: 30 steps on idx: 200 samples conv1\n"
+            "  selection 81.50 % -> 88.50 % at step 20 (epoch 2.00), best of 4 states\n"
+            "  codes that flip a step: 25 % at first, 3.125 % at last\n") !=
+        std::string::npos);
 }
 
 }  // namespace
