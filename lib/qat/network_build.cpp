@@ -265,10 +265,11 @@ void Network::add_quantizers(const QatConfig& config) {
       FakeQuantizer& added = *quantizers_.back();
       const Group group = added.estimator().decays ? Group::DecayedSteps : Group::Steps;
       if (added.learns_step()) {
-        parameters_.push_back({value.name + ".step", added.step(), group});
+        parameters_.push_back({value.name + ".activation_step", added.step(), group});
       }
       if (added.learns_offset()) {
-        parameters_.push_back({value.name + ".offset", added.offset(), Group::Steps});
+        parameters_.push_back(
+            {value.name + ".activation_offset", added.offset(), Group::Steps});
       }
     }
     quantizer_of_encoded_[node.output.index] = at->second;
