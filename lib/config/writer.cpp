@@ -81,6 +81,11 @@ class YamlWriter : public Fields {
   void steps(const Key& key, std::span<const StepField> rows) override {
     heading(key, false);
     for (const StepField& row : rows) {
+      if (!row.present && style_ == YamlStyle::Commented) {
+        // Its keys cannot be described without making it: name the step only.
+        const std::string text = fmt::format("{}  # - {}:", indent(), row.key.name);
+        out_ += fmt::format("{:<34}  # {} (docs/config.md)\n", text, row.key.help);
+      }
       if (!row.present) continue;
       item([&](Fields& inner) { inner.block(row.key, true, row.body); });
     }

@@ -219,7 +219,8 @@ TEST_CASE("--set changes, makes and steps into lists") {
 TEST_CASE("what is written reads back to the same settings") {
   WrittenPaths written;
   Settings s = settings_of(
-      "title: 'yes: \"no\" $${HERE}'\nfile: ../m/a.pt\nfiles: [x, /abs/y]\nscale: 1/255\nflash: "
+      "title: 'yes: \"no\" $${HERE}'\nfile: ../m/a.pt\nfiles: [x, /abs/y]\nscale: "
+      "1/255\nflash: "
       "3KiB\n"
       "inner: {name: '12'}\nmany: [{width: 2}, {name: a}]\npair: [1, 2]\n"
       "passes: [walk: {width: 4}]\n",
@@ -233,6 +234,12 @@ TEST_CASE("what is written reads back to the same settings") {
   CAPTURE(commented);
   CHECK(commented.find("# bits of a code: one of 2, 4, 8") != std::string::npos);
   CHECK(settings_of(commented) == s);
+  CHECK(commented.find("# - walk") == std::string::npos);
+  s.has_step = false;
+  CHECK(write_yaml(visit, YamlStyle::Commented, written)
+            .find("\n  # - walk:                         # a step (docs/config.md)\n") !=
+        std::string::npos);
+  CHECK(write_yaml(visit, YamlStyle::Plain, written).find("walk") == std::string::npos);
 }
 
 TEST_CASE("the reference names every key with type and default") {
