@@ -14,12 +14,12 @@ namespace qopt::calib {
 
 /// Fixed-size statistics of one value. Filled in two passes over the samples: extremes
 /// first, then counts over bins of the width the extremes gave. Every part merges
-/// independently of order, except `sample_min/max`, which are indexed by sample. Memory
-/// does not grow with the element count; it grows by 8 bytes a sample for the per-sample
-/// extremes.
+/// independently of order, except `sample_min/max`, which are indexed by sample. Beyond
+/// kMostExtremes (statistics.h) samples a run of neighbours, a batch, shares an entry, so
+/// that memory grows neither with the elements nor with the samples.
 struct Statistics {
   static constexpr int kBins = 2048;
-  std::vector<float> sample_min, sample_max;  // by sample index
+  std::vector<float> sample_min, sample_max;  // by sample or run
   float min = 0, max = 0;                     // over all samples
   double bin_width = 0;                       // max(|min|, |max|) / kBins
   std::vector<std::uint64_t> positive;        // kBins counts of x in [i, i+1) * bin_width

@@ -11,6 +11,9 @@
 
 namespace qopt::calib {
 
+/// Most entries of `sample_min/max`.
+constexpr std::int64_t kMostExtremes = 4096;
+
 struct Extremes {
   float min = 0, max = 0;
   bool finite =

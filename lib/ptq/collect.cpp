@@ -7,6 +7,7 @@
 
 #include "lib/aten/float_executor.h"
 #include "lib/calib/statistics.h"
+#include "lib/core/interrupt.h"
 #include "lib/core/names.h"
 #include "lib/core/parallel.h"
 #include "lib/ptq/ptq.h"
@@ -55,6 +56,12 @@ void check_sample(const Graph& graph, const data::Sample& sample, std::int64_t i
   }
 }
 
+/// The first sample of the run: `count` samples are cut into `runs` runs of nearly equal
+/// length. Needs runs * count < 2^63, which data sets of at most 2^40 samples keep.
+std::int64_t first_of_run(std::int64_t run, std::int64_t runs, std::int64_t count) {
+  return run * count / runs;
+}
+
 [[noreturn]] void not_finite(const Graph& graph, ValueId id, std::int64_t index) {
   const auto producer = graph.producer(id);
   const std::string name = printable(graph.value(id).name);
@@ -74,32 +81,40 @@ std::vector<ValueStatistics> collect_statistics(const Graph& canonical,
                                                 const Progress& progress) {
   require_finite_constants(canonical);
   const std::int64_t count = samples.size();
+  const std::int64_t runs = std::min(count, calib::kMostExtremes);
   std::vector<ValueStatistics> result;
   std::vector<std::size_t> slot(canonical.values().size(), kNotObserved);
   for (const Node& node : canonical.nodes()) {
     if (canonical.value(node.output).dtype != DType::F32) continue;
     slot[node.output.index] = result.size();
     calib::Statistics statistics;
-    statistics.sample_min.resize(static_cast<std::size_t>(count));
-    statistics.sample_max.resize(static_cast<std::size_t>(count));
+    statistics.sample_min.resize(static_cast<std::size_t>(runs));
+    statistics.sample_max.resize(static_cast<std::size_t>(runs));
     result.push_back({node.output, std::move(statistics)});
   }
   const aten::FloatExecutor executor(canonical);
   Progressing progressing(progress, 2 * count);
 
-  parallel_for(count, threads, [&](std::int64_t item, int) {
-    const data::Sample sample = samples.sample(item);
-    check_sample(canonical, sample, item);
-    const auto at = static_cast<std::size_t>(item);
-    executor.run(sample.inputs, [&](ValueId id, const Tensor& tensor) {
-      if (slot[id.index] == kNotObserved) return;
-      const calib::Extremes extremes = calib::extremes_of(tensor.values<float>());
-      if (!extremes.finite) not_finite(canonical, id, item);
-      calib::Statistics& statistics = result[slot[id.index]].statistics;
-      statistics.sample_min[at] = extremes.min;
-      statistics.sample_max[at] = extremes.max;
-    });
-    progressing.step();
+  parallel_for(runs, threads, [&](std::int64_t run, int) {
+    const std::int64_t begin = first_of_run(run, runs, count);
+    const std::int64_t end = first_of_run(run + 1, runs, count);
+    const auto at = static_cast<std::size_t>(run);
+    for (std::int64_t item = begin; item < end; ++item) {
+      throw_if_interrupted();
+      const data::Sample sample = samples.sample(item);
+      check_sample(canonical, sample, item);
+      executor.run(sample.inputs, [&](ValueId id, const Tensor& tensor) {
+        if (slot[id.index] == kNotObserved) return;
+        const calib::Extremes extremes = calib::extremes_of(tensor.values<float>());
+        if (!extremes.finite) not_finite(canonical, id, item);
+        calib::Statistics& statistics = result[slot[id.index]].statistics;
+        float& min = statistics.sample_min[at];
+        float& max = statistics.sample_max[at];
+        min = item == begin ? extremes.min : std::min(min, extremes.min);
+        max = item == begin ? extremes.max : std::max(max, extremes.max);
+      });
+      progressing.step();
+    }
   });
   for (ValueStatistics& value : result) calib::finish_extremes(value.statistics);
 

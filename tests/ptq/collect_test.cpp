@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "lib/calib/statistics.h"
 #include "tests/ptq/support.h"
 
 namespace qopt::ptq {
@@ -18,6 +19,23 @@ constexpr std::string_view kNet = R"(graph canonical
   fc = linear(pool, #w2)
   -> logits = fc
 )";
+
+/// The samples 1, 2, 3, ... of shape 1x1, without memory.
+class Counting : public data::Dataset {
+ public:
+  explicit Counting(std::int64_t count) : count_(count) {}
+  std::int64_t size() const override { return count_; }
+  data::Sample sample(std::int64_t i) const override {
+    return {{Tensor::from(std::vector<float>{static_cast<float>(i + 1)}, {1, 1})},
+            std::nullopt};
+  }
+  const std::vector<std::string>& class_names() const override { return names_; }
+  std::string description() const override { return "counting"; }
+
+ private:
+  std::int64_t count_;
+  std::vector<std::string> names_;
+};
 
 bool same(const calib::Statistics& a, const calib::Statistics& b) {
   return a.sample_min == b.sample_min && a.sample_max == b.sample_max && a.min == b.min &&
@@ -70,6 +88,30 @@ TEST_CASE("statistics are those of the numbers") {
   const calib::Statistics& y = all[1].statistics;
   CHECK(y.min == 0);
   CHECK(y.zeros == 4);
+}
+
+TEST_CASE("memory does not grow with the number of samples") {
+  const Graph graph = parse(R"(graph canonical
+  x : f32[1,1] = input()
+  y = clamp(x)
+  -> y = y
+)",
+                            {});
+  // 1, 2, 3, ... : what a run of samples keeps is seen from its ends.
+  const auto all = collect_statistics(graph, Counting(10000), 2);
+  const calib::Statistics& x = all[0].statistics;
+  REQUIRE(x.sample_min.size() == calib::kMostExtremes);
+  CHECK(x.sample_max.size() == calib::kMostExtremes);
+  CHECK(x.count == 10000);
+  CHECK(x.sample_min.front() == 1);
+  CHECK(x.sample_max.back() == 10000);
+  bool complete = true;
+  for (std::size_t i = 1; i < x.sample_min.size(); ++i) {
+    complete = complete && x.sample_min[i] == x.sample_max[i - 1] + 1;
+  }
+  CHECK(complete);  // every sample is in exactly one run, in order
+  const auto one = collect_statistics(graph, Counting(10000), 1);
+  CHECK(same(one[0].statistics, x));
 }
 
 TEST_CASE("samples that do not fit the model are data errors") {
