@@ -67,6 +67,9 @@ TEST_CASE("nearest suggests only what is near") {
   const std::set<std::string> keys = {"granularity", "calibrator", "bits"};
   CHECK(nearest("granularty", keys) == "granularity");
   CHECK(nearest("bit", keys) == "bits");
+  CHECK(nearest("bist", keys) == "bits");
+  CHECK(nearest("btis", keys) == "bits");
+  CHECK(nearest("sbit", keys).empty());
   CHECK(nearest("zzzz", keys).empty());
 }
 
