@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the two halves of shape inference share (shape.cpp, shape_integer.cpp); private to
-// them.
+// What the parts of shape inference share (shape.cpp, shape_float.cpp,
+// shape_integer.cpp); private to them.
 #pragma once
 
 #include <array>
@@ -40,6 +40,8 @@ Extents transposed_extents(const WindowAttributes& w, const Pair& output_padding
                            std::int64_t kernel_w);
 ValueType matmul_type(const ValueType& a, const ValueType& b);
 
+/// Type of any operator; those of the Integer level alone go on to integer_type.
+ValueType float_type(const Op& op, std::span<const ValueType> in, Level level);
 /// Type of an operator of the Integer level alone.
 ValueType integer_type(const Op& op, std::span<const ValueType> in);
 
