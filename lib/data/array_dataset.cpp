@@ -119,12 +119,16 @@ class ArrayDataset : public Dataset {
 
 }  // namespace
 
-std::vector<std::int64_t> labels_of(const Tensor& array, const std::string& where) {
+bool is_label_like(const Tensor& array) {
   const Shape& shape = array.shape();
-  const bool fits = shape.size() == 1 || (shape.size() == 2 && shape[1] == 1);
-  if (!fits || array.dtype() == DType::F32 || array.dtype() == DType::F64) {
+  const bool is_column = shape.size() == 1 || (shape.size() == 2 && shape[1] == 1);
+  return is_column && array.dtype() != DType::F32 && array.dtype() != DType::F64;
+}
+
+std::vector<std::int64_t> labels_of(const Tensor& array, const std::string& where) {
+  if (!is_label_like(array)) {
     fail(where, fmt::format("labels must be integers in one column, this is {} of {}",
-                            dtype_name(array.dtype()), shape_text(shape)));
+                            dtype_name(array.dtype()), shape_text(array.shape())));
   }
   std::vector<std::int64_t> labels(static_cast<std::size_t>(array.size()));
   for (std::size_t i = 0; i < labels.size(); ++i) {

@@ -27,6 +27,8 @@ struct ArrayParts {
   }
 };
 
+/// True for integers in one column: [samples] or [samples, 1].
+bool is_label_like(const Tensor& array);
 /// Class indices from an integer array [N] or [N,1]; Error(Data) for others and for
 /// negative ones.
 std::vector<std::int64_t> labels_of(const Tensor& array, const std::string& where);

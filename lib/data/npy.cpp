@@ -218,8 +218,9 @@ std::unique_ptr<Dataset> open_npy(const DatasetSpec& spec) {
   ArrayParts parts;
   ArrayParts::Part part;
   part.where = spec.files[0].string();
-  const auto is_labels = [](std::string_view name) {
-    return name == "labels" || name == "label" || name == "y";
+  // `y` is the usual name of labels, but also of a model's second input.
+  const auto is_labels = [](std::string_view name, const Tensor& array) {
+    return name == "labels" || name == "label" || (name == "y" && is_label_like(array));
   };
   const auto check_labels = [&](std::vector<std::int64_t> labels,
                                 const std::string& where) {
@@ -234,7 +235,7 @@ std::unique_ptr<Dataset> open_npy(const DatasetSpec& spec) {
       continue;
     }
     for (auto& [name, array] : parse_npz(bytes_of(file), where)) {
-      if (is_labels(name)) {
+      if (is_labels(name, array)) {
         check_labels(labels_of(array, where + ": " + name), where);
       } else {
         part.inputs.push_back(std::move(array));

@@ -139,6 +139,14 @@ TEST_CASE("NPY data sets: several inputs, labels, indices stay integers") {
   CHECK(dataset->sample(1).inputs[0].shape() == Shape{1, 3});
   CHECK(dataset->sample(1).inputs[0].values<float>()[0] == 3.0F);
 
+  // A `y` that cannot be labels is the second input of a model.
+  std::string y = unhex(kFileNpzStored);
+  for (std::size_t at; (at = y.find("a.npy")) != std::string::npos;) y[at] = 'y';
+  spec.files = {folder.write("y.npz", y)};
+  const Sample plain = open_dataset(spec)->sample(1);
+  CHECK(plain.inputs.at(0).shape() == Shape{1, 2});
+  CHECK_FALSE(plain.label.has_value());
+
   const auto ids =
       folder.write("ids.npy", npy("{'descr':'<i8','fortran_order':False,'shape':(2,1)}",
                                   std::string("\7\0\0\0\0\0\0\0\10\0\0\0\0\0\0\0", 16)));
