@@ -76,6 +76,7 @@ struct Problem {
   for (const Problem& problem : problems) {
     text +=
         fmt::format("{}'{}': {}", text.empty() ? "" : "; ", problem.where, problem.what);
+    if (!problem.hint.empty()) text += " (" + problem.hint + ")";
   }
   if (problems.size() == 1) {
     throw Error(ExitCode::ModelUnsupported, problems[0].where, problems[0].what,

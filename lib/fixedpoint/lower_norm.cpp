@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lib/core/names.h"
 #include "lib/fixedpoint/lower_context.h"
 
 namespace qopt {
@@ -65,7 +66,9 @@ void lower_node(Lowering& to, const Node& node, const op::Softmax& o) {
   if (qx.dtype != DType::I8) {
     throw unsupported(
         "a softmax of 16-bit codes has no integer form (its table has 256 entries)",
-        "encode its input with 8 bits");
+        fmt::format("give its input 8 bits: layers: [{{match: {{name: '{}'}}, "
+                    "activations: {{bits: 8}}}}]",
+                    printable(to.source().value(x).name)));
   }
   const Target y = to.target(node);
   const Layout layout = to.layout(x);

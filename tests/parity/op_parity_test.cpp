@@ -173,6 +173,8 @@ TEST_CASE("what has no integer form is refused, all of it at once") {
     const std::string text = e.what();
     CHECK(text.find("'n'") != std::string::npos);
     CHECK(text.find("'k'") != std::string::npos);
+    CHECK(text.find("layers: [{match: {name: 'x'}, activations: {bits: 8}}]") !=
+          std::string::npos);
     CHECK(text.find("'m'") == std::string::npos);  // only a victim of 'n'
   }
 }
