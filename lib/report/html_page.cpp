@@ -30,8 +30,9 @@ thead th{color:var(--dim);font-size:13px;font-weight:600;white-space:nowrap}
 tbody th{font-weight:600;overflow-wrap:anywhere;max-width:260px}.num{white-space:nowrap}
 .sortable thead th{cursor:pointer}.sortable thead th[data-dir="1"]::after{content:" \2191"}
 .sortable thead th[data-dir="-1"]::after{content:" \2193"}
-.sortable tbody th{min-width:150px}.badge+.badge{margin-left:6px}
-.wide{overflow-x:auto}.badge{display:inline-block;border-radius:999px;padding:2px 10px;font-size:13px;
+.sortable tbody th{min-width:120px}.badge+.badge{margin-left:6px}
+.wide{overflow-x:auto}.wide table{font-size:13.5px}.wide th,.wide td{padding:5px 7px}
+.wide thead th{white-space:normal;vertical-align:bottom}.badge{display:inline-block;border-radius:999px;padding:2px 10px;font-size:13px;
 font-weight:600;border:1px solid currentColor}.good{color:var(--good)}.bad{color:var(--bad)}
 .warn{color:var(--warn)}.plain{color:var(--dim)}.findings{margin:0;padding:0;list-style:none}
 .findings li{padding:5px 0;overflow-wrap:anywhere}
