@@ -11,6 +11,7 @@
 #include "lib/core/names.h"
 #include "lib/pipeline/compress.h"
 #include "lib/pipeline/gate.h"
+#include "lib/pipeline/plan.h"
 #include "lib/report/format.h"
 
 namespace qopt::cli {
@@ -51,7 +52,9 @@ ExitCode run(const Options& options) {
   pipeline::CompressConfig config = pipeline::read_config(options.config, overrides);
   if (!options.output.empty()) config.output.dir = options.output;
   if (options.dry_run) {
-    print_result(pipeline::dry_run(config));
+    const pipeline::Plan plan = pipeline::make_plan(config);
+    print_result(options.format == "json" ? pipeline::plan_json(plan)
+                                          : pipeline::plan_text(plan));
     return ExitCode::Ok;
   }
   Console console;

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <set>
+#include <string>
 
 #include "apps/qopt/command.h"
 #include "apps/qopt/console.h"
@@ -40,6 +42,18 @@ int report(ExitCode code, const std::string& text) {
   return static_cast<int>(code);
 }
 
+/// What to say of a first argument that is neither an option nor a command.
+std::string unknown_command(const CLI::App& app, std::string_view first) {
+  std::set<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    names.insert(command->get_name());
+  }
+  if (first.starts_with('-') || names.contains(std::string(first))) return {};
+  const std::string near = nearest(first, names);
+  return "error: unknown command '" + std::string(first) + "'" +
+         (near.empty() ? " (see qopt --help)" : "; did you mean '" + near + "'?");
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Compresses TorchScript models to bit-exact integer code.", "qopt");
   app.set_version_flag("--version", "qopt " + std::string(emit::kToolVersion));
@@ -51,6 +65,10 @@ int run(int argc, char** argv) {
       "130 interrupted.");
   Action action;
   for (const AddCommand add : kCommands) add(app, action);
+  if (argc > 1) {
+    const std::string text = unknown_command(app, argv[1]);
+    if (!text.empty()) return report(ExitCode::Usage, text);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

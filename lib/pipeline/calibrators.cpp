@@ -8,6 +8,7 @@
 #include "lib/fixedpoint/lower.h"
 #include "lib/pipeline/evaluate.h"
 #include "lib/pipeline/import_model.h"
+#include "lib/pipeline/plan.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/steps.h"
 #include "lib/report/format.h"
@@ -30,6 +31,7 @@ std::vector<CalibratorRow> compare_calibrators(const CompressConfig& config,
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
   const Graph& canonical = imported.canonical;
+  require_rules_match(canonical, config.ptq);
   const Sources sources = open_sources(config, canonical);
   const auto statistics = steps.run("calibrate", [&] {
     return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);

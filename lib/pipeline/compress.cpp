@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lib/pipeline/compress.h"
 
-#include <fmt/format.h>
-
 #include "lib/core/files.h"
-#include "lib/core/names.h"
 #include "lib/exec/interval.h"
 #include "lib/export/version.h"
 #include "lib/fixedpoint/lower.h"
@@ -13,6 +10,7 @@
 #include "lib/pipeline/gate.h"
 #include "lib/pipeline/import_model.h"
 #include "lib/pipeline/layer_table.h"
+#include "lib/pipeline/plan.h"
 #include "lib/pipeline/result_folder.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/sqnr.h"
@@ -56,6 +54,7 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
   const Graph canonical = ptq::separate_layer_inputs(imported.canonical, config.ptq);
+  require_rules_match(canonical, config.ptq);
   const Sources sources = open_sources(config, canonical);
   report::Report report = begin_report(config, imported, *sources.calibration);
 
@@ -127,32 +126,6 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
     if (config.qat) std::filesystem::remove_all(checkpoint_folder(config, imported));
     return CompressResult{report, timing, config.folder(), exit_code(report)};
   });
-}
-
-std::string dry_run(const CompressConfig& config) {
-  aten::use_one_thread_per_caller();
-  require_replaceable(config.folder());
-  const ImportedModel imported = import_model(config.model.path, config.model.inputs);
-  const Sources sources = open_sources(config, imported.canonical);
-  std::int64_t macs = 0;
-  for (const std::int64_t node : count_macs(imported.canonical)) macs += node;
-  std::string out = fmt::format("model        {}: {} nodes, {} MACs\n",
-                                printable(config.model.path.string()),
-                                imported.canonical.nodes().size(), macs);
-  for (const frontend::InputSpec& input : real_inputs(imported.canonical)) {
-    out += fmt::format("input        {} {} {}\n", printable(input.name),
-                       dtype_name(input.dtype), shape_text(input.shape));
-  }
-  for (const Output& output : imported.canonical.outputs()) {
-    out += fmt::format("output       {} {}\n", printable(output.name),
-                       shape_text(imported.canonical.value(output.value).shape));
-  }
-  out += "calibration  " + printable(sources.calibration->description()) + "\n";
-  if (sources.eval)
-    out += "evaluation   " + printable(sources.eval->description()) + "\n";
-  if (sources.gate)
-    out += "gate         " + printable(sources.gate->description()) + "\n";
-  return out + fmt::format("would write  {}\n", printable(config.folder().string()));
 }
 
 }  // namespace qopt::pipeline

@@ -24,7 +24,4 @@ struct CompressResult {
 /// for everything that gives no result, Error(Interrupted) after Ctrl-C.
 CompressResult compress(const CompressConfig& config, Listener& listener);
 
-/// Imports the model and opens the data without running anything: the plan as text.
-std::string dry_run(const CompressConfig& config);
-
 }  // namespace qopt::pipeline

@@ -60,7 +60,12 @@ report::Metrics evaluate_target(const EvalRequest& request, Listener& listener) 
     listener.progress(d, n);
   };
   Steps steps(listener, 2);
-  const bool is_folder = std::filesystem::is_directory(request.target);
+  std::error_code error;
+  if (!std::filesystem::exists(request.target, error)) {
+    throw Error(ExitCode::ModelUnsupported, printable(request.target.string()),
+                "no such file");
+  }
+  const bool is_folder = std::filesystem::is_directory(request.target, error);
   const data::DatasetSpec spec = data_of(request, is_folder);
   if (is_folder) {
     const IntegerExecutor integer(

@@ -62,9 +62,12 @@ float largest(std::span<const float> values) {
 
 ImportedModel import_model(const std::filesystem::path& path,
                            std::span<const frontend::InputSpec> inputs) {
-  const std::string bytes = read_file(path);
-  ImportedModel result{frontend::Model::load(path), Graph(), bytes.size(),
-                       sha256_hex(bytes)};
+  ImportedModel result{frontend::Model::load(path), Graph(), 0, {}};
+  {
+    const std::string bytes = read_file(path);
+    result.file_bytes = bytes.size();
+    result.file_digest = sha256_hex(bytes);
+  }
   Graph imported = result.model.import(inputs);
   require_finite_constants(imported, printable(path.string()));
   result.canonical = canonicalize(std::move(imported));

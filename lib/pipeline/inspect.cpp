@@ -55,7 +55,14 @@ frontend::InputSpec parse_input(std::string_view text) {
     rest.remove_prefix(equals + 1);
   }
   if (const std::size_t colon = rest.find(':'); colon != std::string_view::npos) {
-    spec.dtype = parse_dtype(rest.substr(colon + 1));
+    const std::string_view type = rest.substr(colon + 1);
+    if (type == dtype_name(DType::I64)) {
+      spec.dtype = DType::I64;
+    } else if (type == dtype_name(DType::I32)) {
+      spec.dtype = DType::I32;
+    } else if (type != dtype_name(DType::F32)) {
+      fail();
+    }
     rest = rest.substr(0, colon);
   }
   while (true) {

@@ -10,12 +10,30 @@
 namespace qopt::pipeline {
 namespace {
 
+/// Random noise for an input of indices: 0 or 1, which every table has.
+Tensor indices_of(const Tensor& noise, DType dtype) {
+  Tensor out = Tensor::zeros(dtype, noise.shape());
+  const auto fill = [&](auto indices) {
+    for (std::size_t i = 0; i < indices.size(); ++i)
+      indices[i] = noise.values<float>()[i] > 0 ? 1 : 0;
+  };
+  if (dtype == DType::I64) {
+    fill(out.mutable_values<std::int64_t>());
+  } else {
+    fill(out.mutable_values<std::int32_t>());
+  }
+  return out;
+}
+
 /// Checks each sample against the model's inputs.
 class CheckedDataset : public data::Dataset {
  public:
-  CheckedDataset(std::unique_ptr<data::Dataset> inner, std::string where,
+  CheckedDataset(std::unique_ptr<data::Dataset> inner, bool is_random, std::string where,
                  std::vector<frontend::InputSpec> inputs)
-      : inner_(std::move(inner)), where_(std::move(where)), inputs_(std::move(inputs)) {}
+      : inner_(std::move(inner)),
+        is_random_(is_random),
+        where_(std::move(where)),
+        inputs_(std::move(inputs)) {}
 
   std::int64_t size() const override { return inner_->size(); }
   const std::vector<std::string>& class_names() const override {
@@ -29,7 +47,12 @@ class CheckedDataset : public data::Dataset {
       fail(index, fmt::format("{} tensors, but the model takes {}", sample.inputs.size(),
                               inputs_.size()));
     }
-    for (std::size_t i = 0; i < inputs_.size(); ++i) check(index, i, sample.inputs[i]);
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const DType wanted = inputs_[i].dtype;
+      if (is_random_ && wanted != DType::F32)
+        sample.inputs[i] = indices_of(sample.inputs[i], wanted);
+      check(index, i, sample.inputs[i]);
+    }
     return sample;
   }
 
@@ -54,6 +77,7 @@ class CheckedDataset : public data::Dataset {
   }
 
   std::unique_ptr<data::Dataset> inner_;
+  bool is_random_;
   std::string where_;
   std::vector<frontend::InputSpec> inputs_;
 };
@@ -83,8 +107,8 @@ std::unique_ptr<data::Dataset> open_source(const data::DatasetSpec& spec,
   }
   std::unique_ptr<data::Dataset> inner = data::open_dataset(filled);
   if (inner->size() == 0) throw Error(ExitCode::Data, where, "the data set is empty");
-  auto checked = std::make_unique<CheckedDataset>(std::move(inner), std::move(where),
-                                                  std::move(inputs));
+  auto checked = std::make_unique<CheckedDataset>(
+      std::move(inner), filled.format == "random", std::move(where), std::move(inputs));
   checked->sample(0);  // a wrong shape should not wait for the first step that reads
   return checked;
 }

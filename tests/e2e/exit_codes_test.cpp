@@ -136,6 +136,9 @@ TEST_CASE("usage") {
     CHECK(run.complaints().size() == 1);
     CHECK(run.out.empty());
   }
+  CHECK(qopt({"comprss"}).complaints() ==
+        std::vector<std::string>{
+            "error: unknown command 'comprss'; did you mean 'compress'?"});
   CHECK(qopt({"supported-ops"}).out.find("aten::conv2d") != std::string::npos);
   CHECK(nlohmann::json::parse(qopt({"supported-ops", "--format", "json"}).out)
             .at("operators")
@@ -194,12 +197,21 @@ TEST_CASE("bad models: exit 3") {
 TEST_CASE("a missing model names the file") {
   const Job job;
   std::filesystem::remove(job.bench / "model.pt");
-  const Finished run = job.compress();
-  INFO(run.err);
-  CHECK(run.code != 0);
-  CHECK(run.code != 1);
-  CHECK(run.complaints().size() == 1);
-  CHECK(run.err.find("model.pt") != std::string::npos);
+  job.check_refused(job.compress(), 3, "model.pt");
+  const std::string model = job.path("model.pt");
+  for (const std::vector<std::string>& asked : std::vector<std::vector<std::string>>{
+           {"inspect", model, "--input", "1x1x8x8"},
+           {"init", model},
+           {"eval", model, "--config", job.path("config.yaml")}}) {
+    const Finished run = qopt(asked);
+    INFO(run.err);
+    CHECK(run.code == 3);
+    CHECK(run.complaints() ==
+          std::vector<std::string>{"error: " + model + ": no such file"});
+  }
+  const Finished bare = qopt({"eval", model});
+  CHECK(bare.code == 3);
+  CHECK(bare.err.find("no such file") != std::string::npos);
 }
 
 TEST_CASE("unsupported operators are all listed: exit 3") {
@@ -331,6 +343,8 @@ TEST_CASE("a dry run checks everything and writes nothing") {
   const Finished run = job.compress({}, {"--dry-run"});
   CHECK(run.code == 0);
   CHECK(run.out.find("would write") != std::string::npos);
+  const Finished json = job.compress({}, {"--dry-run", "--format", "json"});
+  CHECK(nlohmann::json::parse(json.out).at("folder") == job.out());
   CHECK(job.left_nothing());
   CHECK(job.compress({"data.eval.files=nowhere.idx"}, {"--dry-run"}).code == 4);
 }

@@ -3,6 +3,8 @@
 // same.
 #include "lib/pipeline/compress.h"
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +19,7 @@
 #include "lib/pipeline/evaluate_target.h"
 #include "lib/pipeline/import_model.h"
 #include "lib/pipeline/inspect.h"
+#include "lib/pipeline/plan.h"
 #include "lib/pipeline/sim_torchscript.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/sqnr.h"
@@ -209,13 +212,38 @@ TEST_CASE("a dead channel is a finding, not a failure") {
   CHECK(found);
 }
 
-TEST_CASE("a pattern that matches nothing is an error with its place") {
+TEST_CASE("patterns that match nothing are errors with their places, before the work") {
   const Workbench bench;
   bench.write("config.yaml", Workbench::config("layers:\n  - match: {name: 'cnov*'}\n"
-                                               "    weights: {bits: 4}\n"));
-  const Error e = fault_of(bench, {});
-  CHECK(e.code() == ExitCode::Usage);
-  CHECK(e.where() == (bench / "config.yaml").string() + ":10:19");
+                                               "    weights: {bits: 4}\n"
+                                               "  - match: {name: '*'}\n"
+                                               "  - match: {name: 'liner_1'}\n"));
+  const std::string file = (bench / "config.yaml").string();
+  const CompressConfig config = read_config(file, {"export.dir=out"});
+  struct Listener : SilentListener {
+    std::string steps;
+    void step_started(int, int, std::string_view name) override { steps += name; }
+  } listener;
+  const std::function<void()> ways[] = {[&] { compress(config, listener); },
+                                        [&] { compare_calibrators(config, listener); },
+                                        [&] { make_plan(config); }};
+  for (const auto& way : ways) {
+    try {
+      way();
+      FAIL("no fault");
+    } catch (const Error& e) {
+      CHECK(e.code() == ExitCode::Usage);
+      const std::string text = e.what();
+      INFO(text);
+      CHECK(text.find(file + ":10:19: error: pattern 'cnov*' matches no layer") == 0);
+      CHECK(text.find("\n" + file +
+                      ":13:19: error: pattern 'liner_1' matches no layer; "
+                      "did you mean 'linear_1'?") != std::string::npos);
+      CHECK(std::ranges::count(text, '\n') == 1);
+    }
+  }
+  CHECK(listener.steps == "importimport");
+  CHECK_FALSE(std::filesystem::exists(bench / "out"));
 }
 
 TEST_CASE("an interrupted run leaves nothing") {
@@ -240,10 +268,16 @@ TEST_CASE("an interrupted run leaves nothing") {
 
 TEST_CASE("a dry run writes nothing") {
   const Workbench bench;
-  const std::string plan =
-      dry_run(read_config(bench / "config.yaml", {"export.dir=out"}));
-  CHECK(plan.find("1x1x8x8") != std::string::npos);
-  CHECK(plan.find("calibration  idx") != std::string::npos);
+  const Plan plan = make_plan(read_config(bench / "config.yaml", {"export.dir=out"}));
+  const std::string text = plan_text(plan);
+  CHECK(text.find("input        x f32 1x1x8x8\n") != std::string::npos);
+  CHECK(text.find("output       out0 f32 1x3\n") != std::string::npos);
+  CHECK(text.find("calibration  idx") != std::string::npos);
+  const auto json = nlohmann::json::parse(plan_json(plan));
+  CHECK(json.at("inputs").at(0).at("shape") == std::vector<int>{1, 1, 8, 8});
+  CHECK(json.at("model").at("macs") == plan.macs);
+  CHECK(json.at("eval") == *plan.eval);
+  CHECK(json.at("gate").is_null());
   CHECK_FALSE(std::filesystem::exists(bench / "out"));
 }
 
@@ -325,6 +359,16 @@ TEST_CASE("all calibrators in one table") {
   }
   const auto json = nlohmann::json::parse(calibrators_json(rows));
   CHECK(json.at("calibrators").size() == rows.size());
+}
+
+TEST_CASE("random data fits every input") {
+  const std::vector<frontend::InputSpec> inputs = {{"ids", {1, 9}, DType::I64},
+                                                   {"x", {1, 4}, DType::F32},
+                                                   {"more", {1, 2}, DType::I32}};
+  const auto source = open_source({.format = "random"}, "data.calibration", inputs);
+  const data::Sample sample = source->sample(3);
+  CHECK(sample.inputs.at(0).dtype() == DType::I64);
+  CHECK(sample.inputs.at(2).dtype() == DType::I32);
 }
 
 TEST_CASE("init writes a configuration that runs") {
