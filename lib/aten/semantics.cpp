@@ -56,6 +56,19 @@ at::Tensor clamp(const op::Clamp& c, const at::Tensor& x) {
   return c.lo == -kInf ? at::clamp_max(x, c.hi) : at::clamp(x, c.lo, c.hi);
 }
 
+/// r + factor (g - r). At 0 the derivative is the left one: leaky_relu's is its slope.
+at::Tensor interpolated(const op::Unary& u, const at::Tensor& x, const at::Tensor& g) {
+  const at::Tensor r = at::leaky_relu(x, u.c);
+  return at::add(r, at::sub(g, r), u.a);
+}
+
+/// x Phi(sharpness x).
+at::Tensor sharp_gelu(const at::Tensor& x, double sharpness) {
+  if (sharpness == 1.0) return at::gelu(x, "none");
+  const at::Tensor erf = at::erf(at::mul(x, sharpness * std::sqrt(0.5)));
+  return at::mul(at::mul(x, 0.5), at::add(erf, 1.0));
+}
+
 at::Tensor unary(const op::Unary& u, const at::Tensor& x) {
   switch (u.kind) {
     case UnaryKind::LeakyRelu: return at::leaky_relu(x, u.a);
@@ -77,6 +90,9 @@ at::Tensor unary(const op::Unary& u, const at::Tensor& x) {
     case UnaryKind::Neg: return at::neg(x);
     case UnaryKind::Reciprocal: return at::reciprocal(x);
     case UnaryKind::Square: return at::square(x);
+    case UnaryKind::InterpolatedGelu: return interpolated(u, x, sharp_gelu(x, u.b));
+    case UnaryKind::InterpolatedSilu:
+      return interpolated(u, x, at::mul(x, at::sigmoid(at::mul(x, u.b))));
   }
   throw InternalError("unknown unary kind");
 }

@@ -37,6 +37,8 @@ constexpr KindRow<UnaryKind> kUnary[] = {
     {UnaryKind::Neg, "neg"},
     {UnaryKind::Reciprocal, "reciprocal"},
     {UnaryKind::Square, "square"},
+    {UnaryKind::InterpolatedGelu, "interpolated_gelu"},
+    {UnaryKind::InterpolatedSilu, "interpolated_silu"},
 };
 constexpr KindRow<BinaryKind> kBinary[] = {
     {BinaryKind::Add, "add"},
@@ -79,6 +81,9 @@ std::optional<Op> find_op(std::string_view name, std::index_sequence<I...>) {
 /// min(max(x + 3, 0), 6)
 double relu6_plus3(double x) { return std::min(std::max(x + 3.0, 0.0), 6.0); }
 
+double leaky(double x, double slope) { return x > 0.0 ? x : x * slope; }
+double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
 }  // namespace
 
 std::string_view op_name(const Op& op) {
@@ -113,10 +118,10 @@ double apply_unary(const op::Unary& unary, double x) {
   constexpr double kSqrtHalf = 0.70710678118654752440;
   constexpr double kSqrt2OverPi = 0.79788456080286535588;
   switch (unary.kind) {
-    case UnaryKind::LeakyRelu: return x > 0.0 ? x : x * unary.a;
+    case UnaryKind::LeakyRelu: return leaky(x, unary.a);
     case UnaryKind::HardSwish: return x * relu6_plus3(x) / 6.0;
     case UnaryKind::HardSigmoid: return relu6_plus3(x) / 6.0;
-    case UnaryKind::Sigmoid: return 1.0 / (1.0 + std::exp(-x));
+    case UnaryKind::Sigmoid: return logistic(x);
     case UnaryKind::Tanh: return std::tanh(x);
     case UnaryKind::Silu: return x / (1.0 + std::exp(-x));
     case UnaryKind::Gelu: return 0.5 * x * (1.0 + std::erf(x * kSqrtHalf));
@@ -135,6 +140,11 @@ double apply_unary(const op::Unary& unary, double x) {
     case UnaryKind::Neg: return -x;
     case UnaryKind::Reciprocal: return 1.0 / x;
     case UnaryKind::Square: return x * x;
+    case UnaryKind::InterpolatedGelu:
+      return std::lerp(leaky(x, unary.c),
+                       0.5 * x * (1.0 + std::erf(unary.b * x * kSqrtHalf)), unary.a);
+    case UnaryKind::InterpolatedSilu:
+      return std::lerp(leaky(x, unary.c), x * logistic(unary.b * x), unary.a);
   }
   throw InternalError("unknown unary kind");
 }

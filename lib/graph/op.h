@@ -48,6 +48,10 @@ enum class UnaryKind {
   Neg,
   Reciprocal,
   Square,
+  // r + a (g - r) with r = x for x > 0, else c x (arXiv:2402.02593): a = factor from relu
+  // (0) to smooth (1), b = sharpness of g, c = leak.
+  InterpolatedGelu,  // g = x Phi(b x)
+  InterpolatedSilu,  // g = x sigmoid(b x)
 };
 
 enum class BinaryKind { Add, Sub, Mul, Div };

@@ -9,8 +9,8 @@ namespace qopt::ptq {
 namespace {
 
 /// `operands`: none of them can be negative.
-bool unary_result(UnaryKind kind, bool operands) {
-  switch (kind) {
+bool unary_result(const op::Unary& unary, bool operands) {
+  switch (unary.kind) {
     case UnaryKind::HardSigmoid:
     case UnaryKind::Sigmoid:
     case UnaryKind::Softplus:
@@ -30,6 +30,10 @@ bool unary_result(UnaryKind kind, bool operands) {
     case UnaryKind::Elu:
     case UnaryKind::Mish:
     case UnaryKind::Reciprocal: return operands;
+    case UnaryKind::InterpolatedGelu:
+    case UnaryKind::InterpolatedSilu:
+      // A mean of relu and a gate's product, both at least 0 for positive operands.
+      return (operands && unary.a >= 0 && unary.a <= 1) || (unary.a == 0 && unary.c == 0);
   }
   throw InternalError("unknown unary kind");
 }
@@ -37,7 +41,7 @@ bool unary_result(UnaryKind kind, bool operands) {
 bool result(const Op& op, bool operands) {
   if (const auto* clamp = std::get_if<op::Clamp>(&op)) return clamp->lo >= 0 || operands;
   if (const auto* unary = std::get_if<op::Unary>(&op))
-    return unary_result(unary->kind, operands);
+    return unary_result(*unary, operands);
   if (const auto* binary = std::get_if<op::Binary>(&op)) {
     return binary->kind != BinaryKind::Sub && operands;
   }

@@ -28,7 +28,7 @@ TEST_CASE("every operator has a name of its own that finds it") {
 }
 
 TEST_CASE("every kind has a name that finds it") {
-  for (int i = 0; i <= static_cast<int>(UnaryKind::Square); ++i) {
+  for (int i = 0; i <= static_cast<int>(UnaryKind::InterpolatedSilu); ++i) {
     const auto kind = static_cast<UnaryKind>(i);
     CHECK(parse_unary(unary_name(kind)) == kind);
   }
@@ -82,6 +82,14 @@ TEST_CASE("unary functions are LibTorch's") {
       {{UnaryKind::Neg}, -2.5, 2.5},
       {{UnaryKind::Reciprocal}, -4.0, -0.25},
       {{UnaryKind::Square}, -3.0, 9.0},
+      // factor 0 is leaky relu, factor 1 gelu and silu, between them the mean
+      {{UnaryKind::InterpolatedGelu, 0.0, 1.0, 0.01}, -2.0, -0.02},
+      {{UnaryKind::InterpolatedGelu, 1.0, 1.0, 0.01}, 1.0, 0.841344746068543},
+      {{UnaryKind::InterpolatedGelu, 0.5, 2.0, 0.1}, -0.5, -0.0646638134828643},
+      {{UnaryKind::InterpolatedGelu, 0.5, 2.0, 0.1}, 0.5, 0.460336186517136},
+      {{UnaryKind::InterpolatedGelu, 1.0, 1e6, 0.0}, -1.0, 0.0},
+      {{UnaryKind::InterpolatedSilu, 1.0, 1.0, 0.0}, 1.0, 0.731058578630005},
+      {{UnaryKind::InterpolatedSilu, 0.25, 2.0, 0.0}, -0.5, -0.0336176776712494},
   };
   for (const Row& row : rows) {
     INFO(unary_name(row.unary.kind) << " of " << row.x);

@@ -127,7 +127,7 @@ struct RandomAttributes {
     x = choices[rng.below(std::size(choices))];
   }
   void draw(bool& x) { x = rng.below(2) == 1; }
-  void draw(UnaryKind& kind) { kind = static_cast<UnaryKind>(rng.below(19)); }
+  void draw(UnaryKind& kind) { kind = static_cast<UnaryKind>(rng.below(21)); }
   void draw(BinaryKind& kind) { kind = static_cast<BinaryKind>(rng.below(4)); }
   void draw(ReduceKind& kind) { kind = static_cast<ReduceKind>(rng.below(3)); }
   void draw(ResizeMode& mode) { mode = static_cast<ResizeMode>(rng.below(2)); }

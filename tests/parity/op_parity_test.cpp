@@ -12,14 +12,27 @@
 namespace qopt::parity {
 namespace {
 
-constexpr UnaryKind kUnaryKinds[] = {
-    UnaryKind::LeakyRelu, UnaryKind::HardSwish, UnaryKind::HardSigmoid,
-    UnaryKind::Sigmoid,   UnaryKind::Tanh,      UnaryKind::Silu,
-    UnaryKind::Gelu,      UnaryKind::GeluTanh,  UnaryKind::Elu,
-    UnaryKind::Softplus,  UnaryKind::Mish,      UnaryKind::Exp,
-    UnaryKind::Log,       UnaryKind::Sqrt,      UnaryKind::Rsqrt,
-    UnaryKind::Abs,       UnaryKind::Neg,       UnaryKind::Reciprocal,
-    UnaryKind::Square};
+constexpr UnaryKind kUnaryKinds[] = {UnaryKind::LeakyRelu,
+                                     UnaryKind::HardSwish,
+                                     UnaryKind::HardSigmoid,
+                                     UnaryKind::Sigmoid,
+                                     UnaryKind::Tanh,
+                                     UnaryKind::Silu,
+                                     UnaryKind::Gelu,
+                                     UnaryKind::GeluTanh,
+                                     UnaryKind::Elu,
+                                     UnaryKind::Softplus,
+                                     UnaryKind::Mish,
+                                     UnaryKind::Exp,
+                                     UnaryKind::Log,
+                                     UnaryKind::Sqrt,
+                                     UnaryKind::Rsqrt,
+                                     UnaryKind::Abs,
+                                     UnaryKind::Neg,
+                                     UnaryKind::Reciprocal,
+                                     UnaryKind::Square,
+                                     UnaryKind::InterpolatedGelu,
+                                     UnaryKind::InterpolatedSilu};
 
 /// Operators of Encoded graphs that take no part: inputs, what canonicalisation removes.
 const std::set<std::string_view> kNotEncoded{"input", "batch_norm", "attention",
@@ -104,17 +117,27 @@ void print_figures(std::string_view name, const CaseFigures& f) {
                            figure_text(f.narrow), figure_text(f.wide));
 }
 
+double first_attribute(UnaryKind kind) {
+  const bool is_mean =
+      kind == UnaryKind::InterpolatedGelu || kind == UnaryKind::InterpolatedSilu;
+  return kind == UnaryKind::LeakyRelu ? 0.1 : is_mean ? 0.5 : 1.0;
+}
+double second_attribute(UnaryKind kind) {
+  if (kind == UnaryKind::InterpolatedGelu) return 2.0;
+  return kind == UnaryKind::Softplus ? 20.0 : 1.0;
+}
+
 Case unary_case(UnaryKind kind, std::string& name, std::string& text) {
   const bool positive = kind == UnaryKind::Log || kind == UnaryKind::Sqrt ||
                         kind == UnaryKind::Rsqrt || kind == UnaryKind::Reciprocal;
   name = fmt::format("unary {}", unary_name(kind));
   text = fmt::format(R"(graph canonical
   x : f32[2,6,5,7] = input()
-  y : f32[2,6,5,7] = unary(x; kind={}, a={}, b={}, c=1)
+  y : f32[2,6,5,7] = unary(x; kind={}, a={}, b={}, c={})
   -> y = y
 )",
-                     unary_name(kind), kind == UnaryKind::LeakyRelu ? 0.1 : 1.0,
-                     kind == UnaryKind::Softplus ? 20.0 : 1.0);
+                     unary_name(kind), first_attribute(kind), second_attribute(kind),
+                     kind == UnaryKind::Elu ? 1.0 : 0.125);
   return {name, "unary", text, positive ? Data::Positive : Data::Signed,
           positive ? 1.0 : 4.0};
 }

@@ -23,6 +23,10 @@ TEST_CASE("signs follow from the operators, not from the samples") {
   sig = unary(x; kind=sigmoid)
   silu = unary(relu; kind=silu)
   neg = unary(relu; kind=neg)
+  blend = unary(relu; kind=interpolated_gelu, a=0.5, b=1, c=0.1)
+  far = unary(relu; kind=interpolated_gelu, a=3, b=1)
+  hard = unary(x; kind=interpolated_silu, b=1)
+  half = unary(x; kind=interpolated_silu, a=0.5, b=1)
   soft = softmax(x; axis=1)
   fc = linear(relu, #w)
   -> a = band
@@ -35,6 +39,10 @@ TEST_CASE("signs follow from the operators, not from the samples") {
   -> h = neg
   -> i = soft
   -> j = fc
+  -> k = blend
+  -> l = far
+  -> m = hard
+  -> n = half
 )",
                {{"plus", Tensor::from(std::vector<float>{0, 1, 2, 3}, {1, 4})},
                 {"mixed", Tensor::from(std::vector<float>{0, 1, -2, 3}, {1, 4})}});
@@ -42,12 +50,13 @@ TEST_CASE("signs follow from the operators, not from the samples") {
   const auto of = [&](const char* name) {
     return static_cast<bool>(known[graph.find(name)->index]);
   };
-  for (const char* name : {"relu", "sum", "moved", "sig", "silu", "soft", "plus"}) {
+  for (const char* name :
+       {"relu", "sum", "moved", "sig", "silu", "soft", "plus", "blend", "hard"}) {
     INFO(name);
     CHECK(of(name));
   }
   for (const char* name :
-       {"x", "band", "shifted", "less", "padded", "neg", "fc", "mixed"}) {
+       {"x", "band", "shifted", "less", "padded", "neg", "fc", "mixed", "far", "half"}) {
     INFO(name);
     CHECK_FALSE(of(name));
   }
