@@ -9,6 +9,7 @@
 #include <set>
 
 #include "lib/core/names.h"
+#include "lib/graph/layer_names.h"
 #include "lib/graph/verify.h"
 #include "lib/ptq/layer_bits.h"
 
@@ -75,36 +76,6 @@ void check(const PtqConfig& config) {
     if (rule.calibrator) check_calibrator(*rule.calibrator, rule.where);
     if (rule.percentile) check_percentile(*rule.percentile, rule.where);
   }
-}
-
-[[noreturn]] void no_match(const Graph& graph, const LayerRule& rule) {
-  std::set<std::string> names;
-  std::string wanted = rule.pattern;
-  std::erase_if(wanted, [](char c) { return c == '*' || c == '?'; });
-  for (const Node& node : graph.nodes())
-    names.insert(printable(graph.value(node.output).name));
-  std::vector<std::string> near;
-  if (const std::string one = nearest(wanted, names); !one.empty()) near.push_back(one);
-  for (const std::string& name : names) {
-    const bool is_alike = !wanted.empty() && name.find(wanted) != std::string::npos;
-    if (is_alike && near.size() < 4 && name != (near.empty() ? "" : near[0])) {
-      near.push_back(name);
-    }
-  }
-  if (!near.empty()) {
-    throw Error(ExitCode::Usage, rule.where,
-                fmt::format("pattern '{}' matches no layer", printable(rule.pattern)),
-                fmt::format("did you mean '{}'?", fmt::join(near, "' or '")));
-  }
-  const std::vector<std::string> all(names.begin(), names.end());
-  const std::size_t shown = std::min<std::size_t>(all.size(), 6);
-  throw Error(
-      ExitCode::Usage, rule.where,
-      fmt::format("pattern '{}' matches no layer", printable(rule.pattern)),
-      fmt::format(
-          "layers are called {}{}",
-          fmt::join(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
-          shown < all.size() ? ", ..." : ""));
 }
 
 bool speaks_of_weights(const LayerRule& rule) {
@@ -189,7 +160,7 @@ std::vector<NodeSettings> settings_of(const Graph& graph, const PtqConfig& confi
       carrying.has_activation_rule = true;
       activations_by[carrier(graph, i)] = rule.where;
     }
-    if (!matched) no_match(graph, rule);
+    if (!matched) no_such_layer(graph, rule.pattern, rule.where);
     if (speaks_of_weights(rule) && !reaches_weights) {
       findings.push_back(
           fmt::format("{}: rule '{}' sets weights, but no layer that it matches "
