@@ -23,7 +23,7 @@ ROOMS = {
     "fixedpoint": ["core", "graph", "exec"],
     "export": ["core", "graph", "exec", "fixedpoint"],
     "report": ["core", "graph", "exec", "calib", "eval"],
-    "aten": ["core", "graph", "exec"],
+    "aten": ["core", "graph", "exec", "theory"],
     "frontend": ["core", "graph", "exec", "aten"],
     "ptq": ["core", "graph", "exec", "calib", "data", "aten"],
     "qat": ["core", "graph", "exec", "calib", "data", "aten", "ptq"],

@@ -15,8 +15,17 @@ class Rng {
  public:
   explicit Rng(std::uint64_t seed) : state_(seed) {}
 
+  /// Stream `index` of `seed`: streams of one seed start far apart.
+  static Rng stream(std::uint64_t seed, std::uint64_t index) {
+    Rng starts(seed);
+    starts.skip(index);
+    return Rng(starts.next());
+  }
+
+  /// Passes over the next `draws` results of next(), at once.
+  void skip(std::uint64_t draws) { state_ += draws * kStep; }
   std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
+    std::uint64_t z = (state_ += kStep);
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
     return z ^ (z >> 31);
@@ -28,9 +37,12 @@ class Rng {
   /// Uniform in [0, 1).
   double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   /// Standard normal (Box-Muller, one value of the pair).
-  double normal() {
+  double normal() { return normals().first; }
+  /// Two independent standard normals, from two draws.
+  std::pair<double, double> normals() {
     const double u = 1.0 - uniform(), v = uniform();
-    return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * v);
+    const double radius = std::sqrt(-2.0 * std::log(u)), angle = 6.283185307179586 * v;
+    return {radius * std::cos(angle), radius * std::sin(angle)};
   }
   template <class T>
   void shuffle(std::span<T> items) {
@@ -39,6 +51,7 @@ class Rng {
   }
 
  private:
+  static constexpr std::uint64_t kStep = 0x9E3779B97F4A7C15ULL;
   std::uint64_t state_;
 };
 
