@@ -47,25 +47,27 @@ constexpr double kNegligible = 1.0 / 512;
 
 /// Bias and multiplier of a channel without weights: the bias with up to 12 fraction bits
 /// of an output code, inside 24 bits, so that it never decides the accumulator's width.
-Channel constant_channel(double bias_in_codes, std::int64_t zero) {
+/// Odd weights have no zero to be cleared to: there the fraction is as long as 31 bits
+/// allow, so that what they add is next to nothing.
+Channel constant_channel(double bias_in_codes, std::int64_t zero, bool odd) {
   Channel channel{zero, 0, {}, true};
   // Beyond 2^17 every output saturates, whatever the clamp.
   const double bias = std::clamp(bias_in_codes, -0x1p17, 0x1p17);
-  int fraction = 12;
-  while (std::fabs(std::ldexp(bias, fraction)) > 0x1p23) --fraction;
+  int fraction = odd ? 30 : 12;
+  while (std::fabs(std::ldexp(bias, fraction)) > (odd ? 0x1p30 : 0x1p23)) --fraction;
   channel.bias = static_cast<std::int64_t>(round_half_even(std::ldexp(bias, fraction)));
   channel.multiplier = to_multiplier(std::ldexp(1.0, -fraction));
   return channel;
 }
 
 Channel make_channel(double bias, double weight_scale, std::int64_t zero,
-                     std::int64_t weight_sum, const Quant& x, const Quant& y) {
+                     std::int64_t weight_sum, bool odd, const Quant& x, const Quant& y) {
   const double acc_scale = x.scale * weight_scale;
   const double factor = acc_scale / y.scale;
   const std::int64_t most = std::max(x.hi - x.zero, x.zero - x.lo);
   if (static_cast<double>(weight_sum) * static_cast<double>(most) * factor <
       kNegligible) {
-    return constant_channel(bias / y.scale, zero);
+    return constant_channel(bias / y.scale, zero, odd);
   }
   const double in_acc = round_half_even(bias / acc_scale);
   if (!(std::fabs(in_acc) < 0x1.0p61)) {
@@ -162,9 +164,9 @@ Operands make_operands(Lowering& to, const Node& node, const RealWeights& w,
     const std::size_t entry = e.axis ? o : 0;
     const std::int64_t zero = as_signed.zero_point.at(entry);
     const double b = bias ? static_cast<double>(bias->values<float>()[o]) : 0.0;
-    channels.push_back(
-        make_channel(b, static_cast<double>(e.scale.at(entry)), zero, sums[o], x, y));
-    if (!channels.back().constant) continue;
+    channels.push_back(make_channel(b, static_cast<double>(e.scale.at(entry)), zero,
+                                    sums[o], !has_zero(e.levels), x, y));
+    if (!channels.back().constant || !has_zero(e.levels)) continue;
     if (bytes) {
       clear_channel<std::int8_t>(codes, static_cast<std::int64_t>(o), zero);
     } else {

@@ -90,7 +90,7 @@ class AttributeRules {
     } else if (attribute == "acc_bits") {
       within(attribute, x, {1, 64});
     } else if (attribute == "weight_bits") {
-      if (x != 16) within(attribute, x, {2, 8});
+      if (x != 16) within(attribute, x, {1, 8});
     } else if (attribute == "eps") {
       within(attribute, x, {0, std::int64_t{1} << 61});
     }
@@ -165,10 +165,20 @@ class TableRules {
     }
   }
 
-  /// Weight codes fill `bits` bits, signed or unsigned.
+  /// Weight codes fill `bits` bits, signed or unsigned, or are their odd levels.
   void weights(std::int64_t bits) {
     const Integers codes(graph_, node_, 1);
-    if (bits < 2 || bits > 16 || codes.size() == 0) return;
+    if (bits < 1 || bits > 16 || codes.size() == 0) return;
+    if (is_odd(node_.inputs.at(1))) {
+      for (std::int64_t i = 0; i < codes.size(); ++i) {
+        if (is_code(static_cast<std::int32_t>(codes[i]), LevelSet::O,
+                    static_cast<int>(bits))) {
+          continue;
+        }
+        return add(fmt::format("weight code {} is none of o{}", codes[i], bits));
+      }
+      return;
+    }
     std::int64_t lo = codes[0], hi = codes[0];
     for (std::int64_t i = 1; i < codes.size(); ++i) {
       lo = std::min(lo, codes[i]);
@@ -187,6 +197,11 @@ class TableRules {
         return add(fmt::format("weights {} and {} do not sum to 2048", w[i], w[i + 1]));
       }
     }
+  }
+
+  bool is_odd(ValueId id) const {
+    const auto& encoding = graph_.value(id).encoding;
+    return encoding && std::get<Affine>(*encoding).levels == LevelSet::O;
   }
 
   std::int64_t extent(std::size_t operand_index, std::size_t axis) const {

@@ -100,6 +100,64 @@ TEST_CASE("dead channels keep their bias and cost no wide accumulator") {
   CHECK(y[0] == f32({2.0F, -3.0F, 3.0F}, {1, 3, 1, 1}));
 }
 
+TEST_CASE("weights of few levels become their codes") {
+  struct Row {
+    const char* encoding;
+    List codes;
+  };
+  const Row rows[] = {{"o1", {-1, -1, 1, 1, 1, 1}},  {"o2", {-3, -1, 1, 1, 3, 3}},
+                      {"o3", {-5, -1, 1, 1, 3, 7}},  {"t2", {-1, 0, 0, 0, 1, 1}},
+                      {"n2", {-1, 0, 0, 0, 1, 1}},   {"s2", {-2, 0, 0, 0, 1, 1}},
+                      {"s1", {-1, 0, 0, 0, 0, 0}},   {"u1", {-1, -1, -1, -1, 0, 0}},
+                      {"u2", {-2, -2, -2, -2, 0, 1}}};
+  for (const Row& row : rows) {
+    INFO(row.encoding);
+    const Graph integer = lower_to_integer(
+        graph_of(fmt::format(R"(graph encoded
+  #w : f32[1,6] {{{} scale [0.5]}}
+  x : f32[2,6] {{u2 scale [0.5]}} = input()
+  y : f32[2,1] {{s8 scale [0.25]}} = linear(x, #w)
+  -> y = y
+)",
+                             row.encoding),
+                 {{"w", f32({-2.4F, -0.2F, 0.0F, 0.2F, 1.2F, 9.0F}, {1, 6})}}));
+    CHECK(integers(integer, "w") == row.codes);
+    CHECK(verify(integer).empty());
+    const Affine& e = std::get<Affine>(*named(integer, "w").encoding);
+    for (const std::int64_t code : row.codes)
+      CHECK(is_code(static_cast<std::int32_t>(code), e.levels, e.bits));
+    // Any sum of six products of at most 3 * 7.
+    CHECK(first<op::QConv2d>(integer).acc_bits <= 9);
+  }
+}
+
+TEST_CASE("dead channels of odd weights keep their bias in 32 bits") {
+  for (const char* levels : {"o1", "o2"}) {
+    const Graph graph =
+        graph_of(fmt::format(R"(graph encoded
+  #w : f32[3,2,1,1] {{{} axis 0 scale [2e-38,1e-30,0.5]}}
+  #b : f32[3]
+  x : f32[1,2,1,1] {{s8 scale [0.5]}} = input()
+  y : f32[1,3,1,1] {{s8 scale [0.25]}} = conv2d(x, #w, #b)
+  -> y = y
+)",
+                             levels),
+                 {{"w", f32({0, 0, 1e-30F, -1e-30F, 0.5F, 0.5F}, {3, 2, 1, 1})},
+                  {"b", f32({2.0F, -3.0F, 0.0F}, {3})}});
+    const Graph integer = lower_to_integer(graph);
+    CHECK(verify(integer).empty());
+    CHECK(named(integer, "b").dtype == DType::I32);
+    CHECK(first<op::QConv2d>(integer).acc_bits <= 32);
+    const IntegerExecutor executor(integer);
+    for (const float x : {0.5F, 60.0F, -60.0F}) {
+      const std::vector<Tensor> y =
+          executor.run_real(std::vector<Tensor>{f32({x, x}, {1, 2, 1, 1})});
+      CHECK(y[0].values<float>()[0] == 2.0F);
+      CHECK(y[0].values<float>()[1] == -3.0F);
+    }
+  }
+}
+
 TEST_CASE("a bias beyond 32 bits takes a 64-bit accumulator") {
   const Graph integer = lower_to_integer(
       graph_of(R"(graph encoded

@@ -344,6 +344,29 @@ TEST_CASE("integer: tables hold what the kernels index and shift with") {
   narrow.value(*narrow.find("w")).constant = Tensor::from(codes, {4, 1, 1, 3});
   check_only(faults(narrow), "conv: weight codes in [-1, 15] do not fit 4 bits");
 
+  // Odd levels: exactly the codes they have.
+  Graph odd = good;
+  Value& w = odd.value(*odd.find("w"));
+  w.encoding = Affine{LevelSet::O, 1, {1.0F}, {0}, {}};
+  std::get<op::QConv2d>(odd.mutable_nodes()[1].op).weight_bits = 1;
+  std::ranges::fill(codes, std::int8_t{-1});
+  codes[2] = 1;
+  w.constant = Tensor::from(codes, {4, 1, 1, 3});
+  CHECK(faults(odd) == kNone);
+  for (const std::int8_t wrong : {0, 2, 3, -3}) {
+    codes[7] = wrong;
+    w.constant = Tensor::from(codes, {4, 1, 1, 3});
+    check_only(faults(odd), fmt::format("conv: weight code {} is none of o1", wrong));
+  }
+  // Two's complement of one bit is -1 and 0.
+  codes[7] = 0;
+  w.encoding = Affine{LevelSet::S, 1, {1.0F}, {0}, {}};
+  w.constant = Tensor::from(codes, {4, 1, 1, 3});
+  check_only(faults(odd), "conv: weight codes in [-1, 1] do not fit 1 bits");
+  codes[2] = 0;
+  w.constant = Tensor::from(codes, {4, 1, 1, 3});
+  CHECK(faults(odd) == kNone);
+
   Graph resize = parse(R"(graph integer
     #ri : i32[2,2]
     #rw : i16[2,2]
