@@ -41,11 +41,21 @@ std::uint8_t type_number(DType dtype) {
 
 /// Two's complement bits that hold every code.
 int needed_bits(const Tensor& codes) {
-  int bits = 2;
+  int bits = 1;
   for (const std::int8_t code : codes.values<std::int8_t>()) {
     while (code < -(1 << (bits - 1)) || code > (1 << (bits - 1)) - 1) ++bits;
   }
   return bits;
+}
+
+/// Encoded by odd levels, every code one of `bits` bits.
+bool is_odd(const Value& value, int bits) {
+  if (!value.encoding || std::get<Affine>(*value.encoding).levels != LevelSet::O) {
+    return false;
+  }
+  return std::ranges::all_of(
+      value.constant->values<std::int8_t>(),
+      [&](std::int8_t code) { return is_code(code, LevelSet::O, bits); });
 }
 
 std::uint64_t stored_bytes(std::uint64_t elements, std::uint64_t row_length, int bits) {
@@ -59,7 +69,7 @@ void append_entry(std::string& out, const Section& section, std::uint32_t name_o
   out += static_cast<char>(type_number(section.dtype));
   out += static_cast<char>(section.bits);
   out += static_cast<char>(section.shape.size());
-  out += '\0';
+  out += section.odd ? '\1' : '\0';
   append_u32(out, section.crc);
   append_u64(out, section.offset);
   append_u64(out, section.size_bytes);
@@ -94,13 +104,19 @@ Section read_entry(ByteReader& in, std::string_view bytes, std::uint64_t names_b
   if (section.dtype == DType::I8 ? bits < 1 || bits > 8 : bits != plain) {
     in.fail(fmt::format("{} bits for {}", bits, dtype_name(section.dtype)));
   }
+  const auto odd = static_cast<unsigned char>(kind[3]);
+  if (odd > (section.dtype == DType::I8 && bits < 8 ? 1 : 0)) {
+    in.fail(fmt::format("odd codes {} of {} bits for {}", odd, bits,
+                        dtype_name(section.dtype)));
+  }
+  section.odd = odd != 0;
   if (rank > kMaxRank) in.fail(fmt::format("rank {}", rank));
   section.crc = in.u32("a section's CRC");
   section.offset = in.u64("a section's offset");
   section.size_bytes = in.u64("a section's size");
   const std::uint64_t row_length = in.u32("a row length");
   const std::uint32_t reserved = in.u32("reserved bytes");
-  if (kind[3] != 0 || reserved != 0) in.fail("reserved bytes are not zero");
+  if (reserved != 0) in.fail("reserved bytes are not zero");
   std::uint64_t elements = 1, product = 1;
   for (std::size_t i = 0; i < kMaxRank; ++i) {
     const std::uint64_t dim = in.u32("a dimension");
@@ -169,9 +185,9 @@ std::vector<Section> plan_sections(const Graph& graph) {
     const bool is_packed = weight_bits[i] != 0 && value.dtype == DType::I8 &&
                            value.constant->size() > 0 && weight_bits[i] < 8;
     if (is_packed) {
-      section.bits = std::max(weight_bits[i], needed_bits(*value.constant));
-    }
-    if (is_packed) {
+      section.odd = is_odd(value, weight_bits[i]);
+      section.bits = section.odd ? weight_bits[i]
+                                 : std::max(weight_bits[i], needed_bits(*value.constant));
       section.row_length = value.constant->size() / value.shape[0];
     }
     section.size_bytes =
@@ -209,7 +225,7 @@ Blob write_blob(const Graph& graph) {
     if (!value.constant) continue;
     body.resize(align(body.size()), '\0');
     const std::string packed =
-        pack_rows(*value.constant, section->row_length, section->bits);
+        pack_rows(*value.constant, section->row_length, section->bits, section->odd);
     QOPT_CHECK(packed.size() == section->size_bytes, "section '{}'", section->name);
     section->offset = begin + body.size();
     section->crc = crc32(packed);
@@ -291,7 +307,7 @@ Constants read_constants(std::string_view bytes) {
   for (const Section& section : read_sections(bytes)) {
     Tensor tensor =
         unpack_rows(bytes.substr(section.offset, section.size_bytes), section.dtype,
-                    section.shape, section.row_length, section.bits);
+                    section.shape, section.row_length, section.bits, section.odd);
     if (!constants.emplace(section.name, std::move(tensor)).second) {
       throw Error(ExitCode::Data, "model.qpk",
                   fmt::format("two sections are named '{}'", printable(section.name)));

@@ -17,17 +17,20 @@
 namespace qopt::emit {
 
 /// Dense bit packing, little-endian bit order: element i of a row occupies bits
-/// [i*bits, (i+1)*bits) of that row, two's complement; each row of `row_length` elements
-/// starts on a byte. 8 and 16 bits are the plain bytes.
-std::string pack_rows(const Tensor& codes, std::int64_t row_length, int bits);
+/// [i*bits, (i+1)*bits) of that row, two's complement, or where `odd` (below 8 bits) the
+/// field (code + 2^bits - 1) / 2 of an odd code; each row of `row_length` elements starts
+/// on a byte. 8 and 16 bits are the plain bytes.
+std::string pack_rows(const Tensor& codes, std::int64_t row_length, int bits,
+                      bool odd = false);
 Tensor unpack_rows(std::string_view bytes, DType dtype, const Shape& shape,
-                   std::int64_t row_length, int bits);
+                   std::int64_t row_length, int bits, bool odd = false);
 
 struct Section {
   std::string name;         // the constant's name
   DType dtype = DType::I8;  // of the unpacked tensor
   Shape shape;
   int bits = 8;                 // stored bits an element; dtype width * 8 when not packed
+  bool odd = false;             // packed fields say odd codes
   std::int64_t row_length = 1;  // elements of a packed row
   std::uint64_t offset = 0, size_bytes = 0;
   std::uint32_t crc = 0;  // CRC-32 of the section's bytes
@@ -40,7 +43,8 @@ struct Blob {
 };
 
 /// What write_blob will store of each constant, without offsets and CRCs: weights of
-/// convolutions at their `weight_bits` (or more where a code needs it), the rest plain.
+/// convolutions at their `weight_bits` (or more where a code needs it), odd where their
+/// encoding is `o`, the rest plain.
 std::vector<Section> plan_sections(const Graph& integer_graph);
 
 /// Packs every constant of an Integer graph (weights at their `weight_bits`), in graph

@@ -311,7 +311,7 @@ SectionMap map_sections(const Graph& graph, const std::vector<Section>& sections
     if (!value.constant) continue;
     QOPT_CHECK(next < sections.size() && sections[next].name == value.name,
                "the blob is not this graph's");
-    map[static_cast<std::uint32_t>(i)] = {next, sections[next].bits};
+    map[static_cast<std::uint32_t>(i)] = {next, sections[next].bits, sections[next].odd};
     ++next;
   }
   QOPT_CHECK(next == sections.size(), "the blob is not this graph's");

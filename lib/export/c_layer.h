@@ -38,10 +38,11 @@ struct LayerCode {
   std::vector<std::size_t> activations;  // node inputs that are passed as x<i>
 };
 
-/// Section index and stored bits of each constant, by value index.
+/// Section index and stored form of each constant, by value index.
 struct SectionRef {
   std::size_t index = 0;
   int bits = 8;
+  bool odd = false;
 };
 using SectionMap = std::map<std::uint32_t, SectionRef>;
 SectionMap map_sections(const Graph& integer_graph, const std::vector<Section>& sections);

@@ -154,7 +154,9 @@ class LayerBuilder {
     const Value& weights = in(1);
     QOPT_CHECK(weights.constant.has_value(), "weights of '{}' are not constant",
                out().name);
-    p.weight_bits = static_cast<std::uint8_t>(sections_.at(node_.inputs[1].index).bits);
+    const SectionRef& section = sections_.at(node_.inputs[1].index);
+    p.weight_bits = static_cast<std::uint8_t>(section.bits);
+    p.odd_weights = section.odd ? 1 : 0;
     p.narrow_weights = 0;
     if (weights.dtype == DType::I8) {
       const auto codes = weights.constant->template values<std::int8_t>();
@@ -182,6 +184,7 @@ class LayerBuilder {
     field("x_bytes", p.x_bytes), field("y_bytes", p.y_bytes);
     field("weight_bits", p.weight_bits), field("bias_bytes", p.bias_bytes);
     field("acc64", p.acc64), field("narrow_weights", p.narrow_weights);
+    if (p.odd_weights != 0) field("odd_weights", p.odd_weights);
     std::vector<std::string> operands;
     for (std::size_t i = 0; i < 5; ++i) operands.push_back(operand(i));
     operands.push_back(node_.inputs.size() > 5 ? operand(5) : "NULL");

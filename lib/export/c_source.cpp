@@ -25,7 +25,8 @@ std::string layer_comment(const CodeContext& context, std::size_t number) {
     if (section != context.code.sections.end()) {
       text += fmt::format(", section {}", section->second.index);
       if (section->second.bits < 8)
-        text += fmt::format(", {} bits", section->second.bits);
+        text += fmt::format(", {} bits{}", section->second.bits,
+                            section->second.odd ? ", odd" : "");
     }
   }
   return text;

@@ -80,7 +80,8 @@ static qrt_status check_entry(const uint8_t* entry, uint32_t names_begin,
   if (name_bytes > names_end - name_offset) return QRT_BLOB_BAD_ENTRY;
   if (width == 0 || rank > QRT_BLOB_MAX_RANK) return QRT_BLOB_BAD_ENTRY;
   if (packable ? bits < 1 || bits > 8 : bits != width) return QRT_BLOB_BAD_ENTRY;
-  if (entry[11] != 0 || load32(entry + 36) != 0) return QRT_BLOB_BAD_ENTRY;
+  if (entry[11] > (packable && bits < 8 ? 1u : 0u)) return QRT_BLOB_BAD_ENTRY;
+  if (load32(entry + 36) != 0) return QRT_BLOB_BAD_ENTRY;
   if (!all_zero(entry + 40 + 4 * rank, 4 * (QRT_BLOB_MAX_RANK - (size_t)rank))) {
     return QRT_BLOB_BAD_ENTRY;
   }
@@ -155,6 +156,7 @@ qrt_status qrt_blob_section(const qrt_blob* blob, uint32_t index, qrt_section* s
   section->dtype = entry[8];
   section->bits = entry[9];
   section->rank = entry[10];
+  section->odd = entry[11];
   for (i = 0; i < QRT_BLOB_MAX_RANK; ++i) section->dims[i] = load32(entry + 40 + 4 * i);
   return QRT_OK;
 }

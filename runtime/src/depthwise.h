@@ -46,7 +46,7 @@ static void unpack_taps(const qrt_conv2d_params* p, const void* w, const int16_t
   size_t channel, tap;
   for (channel = 0; channel < channels; ++channel) {
     qrt_unpack_row(row, (const uint8_t*)w + channel * row_bytes, count, p->weight_bits,
-                   w_zero ? w_zero[channel] : 0);
+                   p->odd_weights, w_zero ? w_zero[channel] : 0);
     for (tap = 0; tap < count; ++tap) taps[tap * channels + channel] = row[tap];
   }
 }

@@ -55,7 +55,7 @@ typedef struct {
   const int16_t* w_zero;
   const int32_t* multiplier;
   const int8_t* shift;
-  int weight_bits, bias_bytes;
+  int weight_bits, odd_weights, bias_bytes;
   int is_matrix; /* weights is b[depth, count], `weight_bits` wide codes with one b_zero
                   */
   int32_t b_zero, b_multiplier, b_shift;
@@ -149,7 +149,8 @@ static const qrt_lane* pack_column(const qrt_columns* columns, const qrt_block* 
     if (columns->weight_bits == 8) {
       pack_codes(dst, src, 1, block->depth, zero);
     } else {
-      qrt_unpack_row(dst, src, block->depth, columns->weight_bits, zero);
+      qrt_unpack_row(dst, src, block->depth, columns->weight_bits, columns->odd_weights,
+                     zero);
     }
   }
   pack_tail(block, dst);
@@ -374,6 +375,7 @@ static void run_convolution(const qrt_conv2d_params* p, qrt_source_fn* source,
     columns.multiplier = multiplier + first;
     columns.shift = shift + first;
     columns.weight_bits = p->weight_bits;
+    columns.odd_weights = p->odd_weights;
     columns.bias_bytes = p->bias_bytes;
     columns.count = columns_in_group;
     for (done = 0; done < positions; done += block.row_count) {

@@ -67,7 +67,34 @@ TEST_CASE("packing keeps every code at every width", "[export]") {
   CHECK_THROWS_AS(pack_rows(Tensor::of<std::int8_t>({4}), 1, 3), InternalError);
 }
 
+TEST_CASE("packing keeps every odd code at every width", "[export]") {
+  Rng rng(4);
+  for (int bits = 1; bits <= 7; ++bits) {
+    const int most = (1 << bits) - 1;
+    for (const std::int64_t row : {1, 3, 8, 9, 64, 65}) {
+      std::vector<std::int8_t> codes(static_cast<std::size_t>(row * 5));
+      for (std::int8_t& code : codes) {
+        code = static_cast<std::int8_t>(
+            2 * static_cast<int>(rng.below(std::uint64_t{1} << bits)) - most);
+      }
+      codes[0] = static_cast<std::int8_t>(-most);
+      codes.back() = static_cast<std::int8_t>(most);
+      const Tensor tensor = Tensor::from(codes, {5, row});
+      const std::string packed = pack_rows(tensor, row, bits, true);
+      CHECK(packed.size() == static_cast<std::size_t>(5 * ((row * bits + 7) / 8)));
+      CHECK(unpack_rows(packed, DType::I8, {5, row}, row, bits, true) == tensor);
+    }
+  }
+  for (const std::int8_t code : {0, 2, 5, -5}) {
+    CHECK_THROWS_AS(pack_rows(Tensor::of<std::int8_t>({code}), 1, 2, true),
+                    InternalError);
+  }
+  CHECK_THROWS_AS(pack_rows(Tensor::of<std::int8_t>({1}), 1, 8, true), InternalError);
+}
+
 TEST_CASE("packed bytes are those of docs/blob.md", "[export]") {
+  CHECK(pack_rows(Tensor::of<std::int8_t>({1, -1, -1, 1, 1}), 5, 1, true) == "\x19");
+  CHECK(pack_rows(Tensor::of<std::int8_t>({3, -1, -3, 1}), 4, 2, true) == "\x87");
   CHECK(pack_rows(Tensor::of<std::int8_t>({3, -2, 7}), 3, 4) == "\xE3\x07");
   CHECK(pack_rows(Tensor::of<std::int8_t>({1, -1, 2, -4}), 4, 3) ==
         std::string("\xB9\x08", 2));
@@ -79,7 +106,8 @@ TEST_CASE("CRC-32 is the usual one", "[export]") {
 }
 
 TEST_CASE("a blob gives back the constants of its graph", "[export]") {
-  for (const Graph& graph : {qopt::testing::conv_net(), qopt::testing::all_ops()}) {
+  for (const Graph& graph : {qopt::testing::conv_net(), qopt::testing::all_ops(),
+                             qopt::testing::low_bit_net()}) {
     const Blob blob = write_blob(graph);
     const Constants wanted = constants_of(graph);
     const Constants got = read_constants(blob.bytes);
@@ -97,12 +125,52 @@ TEST_CASE("a blob gives back the constants of its graph", "[export]") {
       CHECK(sections[i].offset % 64 == 0);
       CHECK(sections[i].offset == blob.sections[i].offset);
       CHECK(sections[i].bits == blob.sections[i].bits);
+      CHECK(sections[i].odd == blob.sections[i].odd);
     }
   }
   const Blob blob = write_blob(qopt::testing::conv_net());
   CHECK(blob.sections[4].name == "conv2.w");
   CHECK(blob.sections[4].bits == 4);
   CHECK(blob.sections[4].size_bytes == 8 * 5);  // 9 codes of 4 bits a row
+}
+
+TEST_CASE("low-bit weights are stored with the bits of their level set", "[export]") {
+  struct Row {
+    const char* name;
+    int bits;
+    bool odd;
+  };
+  const std::vector<Section> sections = write_blob(qopt::testing::low_bit_net()).sections;
+  for (const Row& row :
+       {Row{"o1.w", 1, true}, Row{"o2_dw.w", 2, true}, Row{"o3.w", 3, true},
+        Row{"o7.w", 7, true}, Row{"t.w", 2, false}, Row{"n2.w", 2, false},
+        Row{"s1.w", 1, false}, Row{"s2_dw.w", 2, false}, Row{"u2.w", 2, false},
+        Row{"o1_up.w", 1, true}, Row{"o4_wide.w", 4, true}}) {
+    INFO(row.name);
+    const auto found = std::ranges::find(sections, row.name, &Section::name);
+    REQUIRE(found != sections.end());
+    CHECK(found->bits == row.bits);
+    CHECK(found->odd == row.odd);
+  }
+}
+
+TEST_CASE("a wrong word about odd codes is refused", "[export]") {
+  const std::string good = write_blob(qopt::testing::low_bit_net()).bytes;
+  const std::vector<Section> sections = read_sections(good);
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    const std::size_t at = 64 + 72 * i + 11;
+    for (const char odd : {2, 127, -1}) {
+      std::string changed = good;
+      changed[at] = odd;
+      fix_header_crc(changed);
+      CHECK_FALSE(is_accepted(changed));
+    }
+    if (sections[i].bits < 8) continue;
+    std::string changed = good;
+    changed[at] = 1;
+    fix_header_crc(changed);
+    CHECK_FALSE(is_accepted(changed));
+  }
 }
 
 TEST_CASE("weights that need more bits than declared are stored with more", "[export]") {

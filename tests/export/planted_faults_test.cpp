@@ -85,15 +85,20 @@ void put_u32(std::string& bytes, std::size_t at, std::uint32_t value) {
   bytes.replace(at, 4, text);
 }
 
-/// Changes two bytes of a section and makes every CRC of the blob right again.
-void swap_weights(std::string& blob, const Section& section, std::size_t index,
-                  std::size_t a, std::size_t b) {
-  std::swap(blob[section.offset + a], blob[section.offset + b]);
+/// Makes the CRCs of a changed section and of the header right again.
+void fix_crcs(std::string& blob, const Section& section, std::size_t index) {
   put_u32(blob, 64 + 72 * index + 12,
           crc32(std::string_view(blob).substr(section.offset, section.size_bytes)));
   const std::uint32_t header =
       ByteReader(std::string_view(blob).substr(8), "blob").u32("length");
   put_u32(blob, 60, crc32(blob.substr(0, 60) + blob.substr(64, header - 64)));
+}
+
+/// Changes two bytes of a section and makes every CRC of the blob right again.
+void swap_weights(std::string& blob, const Section& section, std::size_t index,
+                  std::size_t a, std::size_t b) {
+  std::swap(blob[section.offset + a], blob[section.offset + b]);
+  fix_crcs(blob, section, index);
 }
 
 }  // namespace
@@ -170,6 +175,45 @@ TEST_CASE("planted: swapped weights with right CRCs", "[export]") {
   CHECK(v.golden.mismatch->got == truth_at(*v.golden.mismatch));
   CHECK(v.host.status == VerifyStatus::Failed);
   CHECK_THAT(v.host.detail, has_text("not the blob this code was written with"));
+}
+
+TEST_CASE("planted: odd weights read without their offset, or with one bit flipped",
+          "[export]") {
+  const Graph graph = qopt::testing::low_bit_net();
+  const Artifact good = export_folder(graph, {}, {"toy"}, 1, 2);
+  const auto found_in = [&](const Artifact& artifact, const char* layer) {
+    const Verdict v = verdict_with_new_manifest(artifact);
+    INFO(layer << ": " << v.host.detail);
+    CHECK(v.golden.status == VerifyStatus::Passed);
+    CHECK(v.host.status == VerifyStatus::Failed);
+    REQUIRE(v.host.mismatch.has_value());
+    CHECK(v.host.mismatch->layer == layer);
+  };
+  Artifact offset = good;
+  edit(offset, "src/qrt/unpack.h", "qrt_field_of(", "(odd ? field.mask",
+       "(odd ? field.mask - 1u");
+  found_in(offset, "o3");
+  for (const char* layer : {"o1", "o2_dw"}) {
+    Artifact plain = good;
+    edit(plain, "src/model.c", fmt::format("_{}(", layer), ".odd_weights = 1",
+         ".odd_weights = 0");
+    found_in(plain, layer);
+  }
+
+  // One weight changes its sign: the blob is sound, but not what was recorded.
+  Artifact flipped = good;
+  std::string& blob = flipped.files.at("model.qpk");
+  const std::vector<Section> sections = read_sections(blob);
+  const auto at = std::ranges::find(sections, "o1.w", &Section::name);
+  REQUIRE(at != sections.end());
+  blob[at->offset + 5] = static_cast<char>(blob[at->offset + 5] ^ 0x10);
+  fix_crcs(blob, *at, static_cast<std::size_t>(at - sections.begin()));
+  REQUIRE(read_sections(blob).size() == sections.size());
+  const Verdict v = verdict_with_new_manifest(flipped);
+  CHECK(v.golden.status == VerifyStatus::Failed);
+  REQUIRE(v.golden.mismatch.has_value());
+  CHECK(v.golden.mismatch->layer == "o1");
+  CHECK(v.host.status == VerifyStatus::Failed);
 }
 
 TEST_CASE("planted: a damaged blob", "[export]") {

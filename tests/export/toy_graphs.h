@@ -50,18 +50,35 @@ class ToyGraph {
     std::int64_t out = 8, kernel = 3, stride = 1, pad = 1, dilation = 1, groups = 1;
     std::int64_t weight_bits = 8;
     bool has_w_zero = false, is_wide = false, to_int16 = false;
+    LevelSet levels = LevelSet::S;     // of the weights
+    std::int64_t lo = -128, hi = 127;  // result, where not int16
   };
+
+  /// Random weight codes; those of odd and ternary levels say so in an encoding.
+  ValueId weights(const std::string& name, const Shape& shape, const ConvForm& f) {
+    const std::int64_t half = std::int64_t{1} << (f.weight_bits - 1);
+    if (f.weight_bits == 16) return numbers<std::int16_t>(name, shape, -half, half - 1);
+    const int bits = static_cast<int>(f.weight_bits);
+    std::vector<std::int8_t> codes;
+    while (codes.size() < static_cast<std::size_t>(num_elements(shape))) {
+      const std::int64_t code =
+          between(code_min(f.levels, bits), code_max(f.levels, bits));
+      const bool is_one = is_code(static_cast<std::int32_t>(code), f.levels, bits);
+      if (is_one) codes.push_back(static_cast<std::int8_t>(code));
+    }
+    const ValueId id = listed(name, codes, shape);
+    if (is_symmetric(f.levels)) {
+      graph.value(id).encoding = Affine{f.levels, bits, {0.5F}, {0}, std::nullopt};
+    }
+    return id;
+  }
 
   /// Weights, bias, multipliers and shifts of a convolution over x.
   std::vector<ValueId> conv_inputs(ValueId x, const std::string& name,
                                    const ConvForm& f) {
     const std::int64_t depth = shape(x)[3] / f.groups;
     const Shape w{f.out, f.kernel, f.kernel, depth};
-    const std::int64_t half = std::int64_t{1} << (f.weight_bits - 1);
-    std::vector<ValueId> in{x};
-    in.push_back(f.weight_bits == 16
-                     ? numbers<std::int16_t>(name + ".w", w, -half, half - 1)
-                     : numbers<std::int8_t>(name + ".w", w, -half, half - 1));
+    std::vector<ValueId> in{x, weights(name + ".w", w, f)};
     in.push_back(f.is_wide ? numbers<std::int64_t>(name + ".b", {f.out}, -90000, 90000)
                            : numbers<std::int32_t>(name + ".b", {f.out}, -3000, 3000));
     in.push_back(numbers<std::int32_t>(name + ".m", {f.out}, 1 << 30, (1LL << 31) - 1));
@@ -85,7 +102,7 @@ class ToyGraph {
     o.weight_bits = f.weight_bits;
     o.x_zero = x_zero;
     o.y_zero = y_zero;
-    if (f.to_int16) o.lo = -32768, o.hi = 32767;
+    o.lo = f.to_int16 ? -32768 : f.lo, o.hi = f.to_int16 ? 32767 : f.hi;
     o.acc_bits = f.is_wide ? 48 : 32;
     return graph.add(o, conv_inputs(x, name, f), name);
   }
@@ -130,6 +147,84 @@ inline Graph conv_net(const std::string& odd_name = "conv2") {
   const ValueId y = t.graph.add(op::Reshape{{1, 10}}, {g}, "logits");
   t.graph.value(y).encoding = ToyGraph::signed8(0.1F);
   t.graph.add_output("scores", y);
+  return std::move(t.graph);
+}
+
+/// Convolutions with weights of few levels over activations of few levels.
+inline Graph low_bit_net() {
+  ToyGraph t;
+  Graph& g = t.graph;
+  // Accumulators of few codes: shifts that leave the results of a few codes.
+  const auto conv = [&](ValueId x, const std::string& name, ToyGraph::ConvForm f,
+                        std::int64_t x_zero = 0, std::int64_t shift = -4) {
+    const ValueId y = t.conv(x, name, f, x_zero, f.lo == 0 ? 0 : (f.lo + f.hi) / 2);
+    Node& node = g.mutable_nodes().back();
+    const std::vector<std::int8_t> shifts(static_cast<std::size_t>(f.out),
+                                          static_cast<std::int8_t>(shift));
+    g.value(node.inputs[4]).constant = Tensor::of(shifts);
+    std::vector<std::int32_t> bias;
+    for (std::int64_t o = 0; o < f.out; ++o)
+      bias.push_back(static_cast<std::int32_t>(t.between(-9, 9)));
+    g.value(node.inputs[2]).constant = Tensor::of(bias);
+    return y;
+  };
+  const ValueId x = t.input("image", {1, 9, 7, 3});
+  const ValueId binary = g.add_input("binary", DType::I8, {2, 5, 6, 11});
+  g.value(binary).encoding = Affine{LevelSet::U, 1, {0.5F}, {0}, std::nullopt};
+  const ValueId two = g.add_input("two", DType::I8, {1, 4, 4, 9});
+  g.value(two).encoding = Affine{LevelSet::S, 2, {0.5F}, {-1}, std::nullopt};
+
+  const ValueId a = conv(
+      x, "o3", {.out = 20, .weight_bits = 3, .levels = LevelSet::O, .lo = 0, .hi = 3},
+      -118, -8);  // u2
+  const ValueId b =
+      conv(a, "o1",
+           {.out = 20, .weight_bits = 1, .levels = LevelSet::O, .lo = 0, .hi = 1});  // u1
+  const ValueId c = conv(b, "o2_dw",
+                         {.out = 20,
+                          .groups = 20,
+                          .weight_bits = 2,
+                          .levels = LevelSet::O,
+                          .lo = -2,
+                          .hi = 1},
+                         0, -1);
+  const ValueId d = conv(c, "t",
+                         {.out = 13,
+                          .kernel = 1,
+                          .pad = 0,
+                          .weight_bits = 2,
+                          .levels = LevelSet::T,
+                          .lo = -1,
+                          .hi = 1},
+                         -1, -2);
+  const ValueId e = conv(
+      d, "n2",
+      {.out = 9, .stride = 2, .weight_bits = 2, .levels = LevelSet::N, .lo = 0, .hi = 7},
+      0, -2);
+  g.add_output(
+      "e",
+      conv(e, "o1_linear",
+           {.out = 10, .kernel = 1, .pad = 0, .weight_bits = 1, .levels = LevelSet::O}, 0,
+           -1));
+  g.add_output("f", conv(binary, "s1", {.out = 7, .weight_bits = 1}, 0, -1));
+  g.add_output(
+      "g",
+      conv(binary, "o7",
+           {.out = 6, .dilation = 2, .weight_bits = 7, .levels = LevelSet::O}, 0, -4));
+  g.add_output(
+      "h", conv(two, "s2_dw",
+                {.out = 9, .groups = 9, .weight_bits = 2, .lo = -2, .hi = 1}, -1, -1));
+  g.add_output("i",
+               conv(two, "u2", {.out = 5, .weight_bits = 2, .has_w_zero = true}, -1, -2));
+  g.add_output("j",
+               t.conv_transpose(
+                   two, "o1_up",
+                   {.out = 6, .stride = 2, .weight_bits = 1, .levels = LevelSet::O}, -1));
+  const ValueId wide = t.conv(binary, "to16", {.out = 6, .to_int16 = true}, 0, 100);
+  g.add_output(
+      "k",
+      t.conv(wide, "o4_wide",
+             {.out = 5, .weight_bits = 4, .is_wide = true, .levels = LevelSet::O}, 100));
   return std::move(t.graph);
 }
 

@@ -16,6 +16,7 @@
 #include "lib/export/process.h"
 #include "lib/export/version.h"
 #include "lib/graph/text.h"
+#include "lib/graph/verify.h"
 #include "tests/export/toy_graphs.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_folder.h"
@@ -60,6 +61,28 @@ TEST_CASE("every operator computes the same integers on every target", "[export]
   CHECK(results[0].target == "golden");
   CHECK(results[0].status == VerifyStatus::Passed);
   CHECK(results[1].target == "host");
+  CHECK(results[1].status == VerifyStatus::Passed);
+  for (const VerifyResult& result : results) require_passed(result);
+}
+
+TEST_CASE("weights and activations of few levels are exact on every target", "[export]") {
+  const Graph graph = qopt::testing::low_bit_net();
+  REQUIRE(verify(graph).empty());
+  // Every layer has something to get wrong: its results are not all alike.
+  const IntegerExecutor executor(graph);
+  for (const GoldenVector& vector : make_vectors(graph, {}, 1)) {
+    if (vector.name != "noise0") continue;
+    executor.run(vector.inputs, [&](ValueId id, const Tensor& tensor) {
+      bool differs = false;
+      for (std::int64_t i = 1; i < tensor.size(); ++i)
+        differs = differs || tensor.integer_at(i) != tensor.integer_at(0);
+      INFO(graph.value(id).name);
+      CHECK(differs);
+    });
+  }
+  const std::vector<VerifyResult> results = verified(exported(graph), {});
+  REQUIRE(results.size() == verify_targets().size() + 1);
+  CHECK(results[0].status == VerifyStatus::Passed);
   CHECK(results[1].status == VerifyStatus::Passed);
   for (const VerifyResult& result : results) require_passed(result);
 }

@@ -25,7 +25,7 @@ typedef enum {
   QRT_BLOB_BAD_VERSION,
   QRT_BLOB_BAD_HEADER, /* impossible counts or lengths */
   QRT_BLOB_BAD_HEADER_CRC,
-  QRT_BLOB_BAD_ENTRY,  /* reserved bytes, name, dtype, bits, rank, dims or size */
+  QRT_BLOB_BAD_ENTRY,  /* reserved bytes, name, dtype, bits, odd, rank, dims or size */
   QRT_BLOB_BAD_BOUNDS, /* a section is misaligned, out of order or outside the file */
   QRT_BLOB_BAD_CRC,    /* a section's bytes are damaged */
   QRT_BLOB_NO_SECTION  /* no section of that index */
@@ -46,6 +46,7 @@ typedef struct {
   uint8_t dtype; /* docs/blob.md */
   uint8_t bits;
   uint8_t rank;
+  uint8_t odd; /* 1: packed fields say odd codes */
   uint32_t dims[QRT_BLOB_MAX_RANK];
 } qrt_section;
 

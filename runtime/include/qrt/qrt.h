@@ -41,7 +41,8 @@ extern "C" {
  * acc = bias[o] + sum (x - x_zero) * (w - w_zero[o]), positions outside x count as
  * x_zero; y = clamp(requant(acc, multiplier[o], shift[o]) + y_zero, lo, hi).
  *
- * - w: packed rows, one for each output channel.
+ * - w: packed rows, one for each output channel; fields are two's complement, or where
+ *   odd_weights stand for 2 * field - (2^weight_bits - 1).
  * - bias: int32_t (bias_bytes 4) or int64_t (8).
  * - w_zero: NULL where all are 0.
  *
@@ -49,7 +50,7 @@ extern "C" {
  *
  * - conv2d_s8: x_bytes 1, weight_bits <= 8, acc64 0, bias_bytes 4; y_bytes 1 or 2
  * - depthwise_s8: as conv2d_s8, with groups == c == o
- * - conv2d_wide: everything (x_bytes 1 or 2, weight_bits 2..8 or 16, acc64 0 or 1)
+ * - conv2d_wide: everything (x_bytes 1 or 2, weight_bits 1..8 or 16, acc64 0 or 1)
  * - conv_transpose2d_s8, conv_transpose2d_wide: likewise; kernel row ky of input row iy
  *   meets output row iy * stride_h + ky * dilation_h - pad_top
  *
@@ -64,11 +65,12 @@ typedef struct {
   int32_t groups;
   int32_t x_zero, y_zero, lo, hi;
   uint8_t x_bytes, y_bytes; /* 1 or 2 */
-  uint8_t weight_bits;      /* 2..8 or 16 */
+  uint8_t weight_bits;      /* 1..8 or 16 */
   uint8_t bias_bytes;       /* 4 or 8 */
   uint8_t acc64;
   uint8_t narrow_weights; /* 1 only where no weight code is -128: lets 8-bit NEON pair
                              products */
+  uint8_t odd_weights;    /* 1: fields say odd codes; only where weight_bits < 8 */
 } qrt_conv2d_params;
 
 typedef void qrt_conv2d_fn(const qrt_conv2d_params* p, const void* x, const void* w,

@@ -209,12 +209,19 @@ int32_t code_at(const void* codes, size_t index, int bytes) {
   return ((const int32_t*)codes)[index];
 }
 
-int32_t* random_weights(size_t rows, size_t row_length, int bits, code_mode mode) {
+int32_t* random_weights(size_t rows, size_t row_length, int bits, int odd,
+                        code_mode mode) {
   const int32_t limit = 1 << (bits - 1);
-  return (int32_t*)random_codes(rows * row_length, 4, -limit, limit - 1, mode);
+  int32_t* codes = (int32_t*)random_codes(rows * row_length, 4, -limit, limit - 1, mode);
+  size_t i;
+  if (odd) {
+    for (i = 0; i < rows * row_length; ++i) codes[i] = 2 * codes[i] + 1;
+  }
+  return codes;
 }
 
-void* pack_weights(const int32_t* codes, size_t rows, size_t row_length, int bits) {
+void* pack_weights(const int32_t* codes, size_t rows, size_t row_length, int bits,
+                   int odd) {
   const size_t row_bytes = (row_length * (size_t)bits + 7) / 8;
   uint8_t* packed = (uint8_t*)guarded(rows * row_bytes);
   size_t row, i;
@@ -223,7 +230,9 @@ void* pack_weights(const int32_t* codes, size_t rows, size_t row_length, int bit
     for (i = 0; i < row_length; ++i) {
       for (bit = 0; bit < bits; ++bit) {
         const size_t at = i * (size_t)bits + (size_t)bit;
-        const uint32_t value = (uint32_t)codes[row * row_length + i] >> bit & 1u;
+        const int32_t code = codes[row * row_length + i];
+        const int32_t field = odd ? (code + (1 << bits) - 1) / 2 : code;
+        const uint32_t value = (uint32_t)field >> bit & 1u;
         packed[row * row_bytes + at / 8] |= (uint8_t)(value << at % 8);
       }
     }

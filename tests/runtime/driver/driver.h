@@ -48,9 +48,12 @@ void* random_codes(size_t count, int bytes, int32_t lo, int32_t hi, code_mode mo
 int32_t code_at(const void* codes, size_t index, int bytes);
 int32_t code_min_of(int bytes);
 int32_t code_max_of(int bytes);
-/* Codes in [-2^(bits-1), ...], one int32_t each, and the same bit-packed by row. */
-int32_t* random_weights(size_t rows, size_t row_length, int bits, code_mode mode);
-void* pack_weights(const int32_t* codes, size_t rows, size_t row_length, int bits);
+/* Codes in [-2^(bits-1), ...] or the odd ones in [-(2^bits-1), ...], one int32_t each,
+ * and the same bit-packed by row. */
+int32_t* random_weights(size_t rows, size_t row_length, int bits, int odd,
+                        code_mode mode);
+void* pack_weights(const int32_t* codes, size_t rows, size_t row_length, int bits,
+                   int odd);
 
 /* ------------------------------------------------------------------------- comparing */
 typedef void driver_fn(void);

@@ -165,7 +165,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
   p->y_bytes = (uint8_t)(pick(0, 3) == 0 ? 2 : 1);
-  p->weight_bits = (uint8_t)pick(2, 8);
+  p->weight_bits = (uint8_t)pick(1, 8);
   if (pick(0, 1) == 0) p->weight_bits = 8;
   if (wide && pick(0, 1) == 0) p->weight_bits = 16;
   p->x_zero = pick(code_min_of(p->x_bytes), code_max_of(p->x_bytes));
@@ -173,16 +173,17 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   pick_output(&p->y_zero, &p->lo, &p->hi, p->y_bytes);
   t->x = random_codes((size_t)(p->n * p->h * p->w * p->c), p->x_bytes,
                       code_min_of(p->x_bytes), code_max_of(p->x_bytes), mode);
-  t->codes = random_weights((size_t)p->o, depth, p->weight_bits, mode);
+  p->odd_weights = (uint8_t)(p->weight_bits < 8 && pick(0, 1) == 0);
+  t->codes = random_weights((size_t)p->o, depth, p->weight_bits, p->odd_weights, mode);
   p->narrow_weights = 1;
   for (o = 0; o < (size_t)p->o * depth; ++o) {
     if (t->codes[o] == -128) p->narrow_weights = 0;
   }
   if (pick(0, 3) == 0) p->narrow_weights = 0;
-  t->packed = pack_weights(t->codes, (size_t)p->o, depth, p->weight_bits);
+  t->packed = pack_weights(t->codes, (size_t)p->o, depth, p->weight_bits, p->odd_weights);
   t->w_zero = pick(0, 2) == 0 ? (int16_t*)guarded((size_t)p->o * 2) : NULL;
   greatest =
-      ((int64_t)1 << (8 * p->x_bytes)) * ((int64_t)1 << p->weight_bits) * (int64_t)depth;
+      ((int64_t)1 << (8 * p->x_bytes + p->weight_bits + p->odd_weights)) * (int64_t)depth;
   p->acc64 = (uint8_t)(greatest > (int64_t)1 << 30 || (wide && pick(0, 3) == 0));
   p->bias_bytes = (uint8_t)(wide && p->acc64 ? 4 * pick(1, 2) : 4);
   t->bias = (int64_t*)guarded((size_t)p->o * 8);
@@ -204,11 +205,11 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   if (p->bias_bytes == 8) t->stored_bias = t->bias;
   begin_case(
       "x %dx%dx%dx%d/%d y %dx%dx%d/%d kernel %dx%d stride %d,%d dilation %d,%d pads "
-      "%d,%d groups %d bits %d zeros %d,%d%s acc64 %d narrow %d",
+      "%d,%d groups %d bits %d%s zeros %d,%d%s acc64 %d narrow %d",
       p->n, p->h, p->w, p->c, p->x_bytes, p->oh, p->ow, p->o, p->y_bytes, p->kh, p->kw,
       p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, p->pad_top, p->pad_left,
-      p->groups, p->weight_bits, p->x_zero, p->y_zero, t->w_zero ? ",w" : "", p->acc64,
-      p->narrow_weights);
+      p->groups, p->weight_bits, p->odd_weights ? " odd" : "", p->x_zero, p->y_zero,
+      t->w_zero ? ",w" : "", p->acc64, p->narrow_weights);
 }
 
 typedef size_t conv_scratch_fn(const qrt_conv2d_params* p);
