@@ -106,6 +106,7 @@ Trained train(const CompressConfig& config, const ImportedModel& imported,
       .checkpoint = checkpoint_folder(config, imported),
       .identity = identity_of(config, imported),
       .progress = [&](std::int64_t done, std::int64_t n) { listener.progress(done, n); },
+      .status = [&](const std::string& text) { listener.status(text); },
       .note = [&](const std::string& text) { listener.note(text); }};
   qat::QatResult result = qat::train(*config.qat, run);
   const bool labelled = selection.sample(0).label.has_value();

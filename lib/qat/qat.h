@@ -110,6 +110,8 @@ struct QatRun {
   std::filesystem::path checkpoint{};  // folder; empty: none are written
   std::string identity{};              // of configuration, model and data
   std::function<void(std::int64_t done, std::int64_t total)> progress = {};
+  // After each step: mean loss and accuracy since the last visit, in words.
+  std::function<void(const std::string&)> status = {};
   std::function<void(const std::string&)> note = {};
 };
 

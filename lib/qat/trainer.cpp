@@ -41,6 +41,10 @@ struct Stretch {
   double loss = 0;
   std::int64_t steps = 0, correct = 0, count = 0;
   std::vector<std::int64_t> flips;  // by layer
+
+  double accuracy() const {
+    return 100.0 * static_cast<double>(correct) / static_cast<double>(count);
+  }
 };
 
 at::Device device_of(const QatRun& run) {
@@ -99,6 +103,7 @@ class Trainer {
       }
       ++step_;
       count_flips();
+      if (run_.status) run_.status(status());
       const bool at_visit = step_ % visit_every_ == 0 || step_ == total_;
       if (at_visit) visit();
       const std::chrono::duration<double> since = Clock::now() - last_write_;
@@ -232,6 +237,14 @@ class Trainer {
                                                   printable(run_.checkpoint.string())));
   }
 
+  std::string status() const {
+    std::string text =
+        fmt::format("loss {:.3f}", stretch_.loss / static_cast<double>(stretch_.steps));
+    if (stretch_.count > 0)
+      text += fmt::format(", training {:.1f} %", stretch_.accuracy());
+    return text;
+  }
+
   // ------------------------------------------------------------------------ visits
   /// Batch norm's statistics for the weights as they are now: means over plain batches.
   void reestimate() {
@@ -279,10 +292,7 @@ class Trainer {
                                         total_, batches_.steps_per_epoch());
     if (stretch_.steps > 0)
       visit.loss = stretch_.loss / static_cast<double>(stretch_.steps);
-    if (stretch_.count > 0) {
-      visit.accuracy = 100.0 * static_cast<double>(stretch_.correct) /
-                       static_cast<double>(stretch_.count);
-    }
+    if (stretch_.count > 0) visit.accuracy = stretch_.accuracy();
     std::int64_t flips = 0;
     for (std::size_t l = 0; l < stretch_.flips.size(); ++l) {
       flips += stretch_.flips[l];
@@ -308,13 +318,7 @@ class Trainer {
       best_ = copy_of(state());
     }
     result_.visits.push_back(visit);
-    if (run_.note) {
-      run_.note(
-          fmt::format("epoch {:.2f}: loss {:.4f}, training {:.2f} %, selection "
-                      "{:.2f}{}, {:.3f} % of codes flip a step",
-                      visit.epoch, visit.loss, visit.accuracy, visit.score,
-                      visit.best ? " (best)" : "", 100 * visit.flips));
-    }
+    if (run_.note) run_.note(text_of(visit));
     const double first = result_.visits.size() > 1 ? result_.visits[1].loss : 0;
     if (first > 0 && visit.loss > kDiverged * std::max(first, 1.0)) {
       diverged(
@@ -323,6 +327,15 @@ class Trainer {
     stretch_ = {};
     stretch_.flips.assign(result_.flips.size(), 0);
     if (config_.ema > 0) put(parameters(), own), network_.after_step();
+  }
+
+  static std::string text_of(const Visit& visit) {
+    const std::string judged =
+        fmt::format("selection {:.2f}{}", visit.score, visit.best ? " (best)" : "");
+    if (visit.step == 0) return fmt::format("before training: {}", judged);
+    return fmt::format(
+        "epoch {:.2f}: loss {:.4f}, training {:.2f} %, {}, {:.3f} % of codes flip a step",
+        visit.epoch, visit.loss, visit.accuracy, judged, 100 * visit.flips);
   }
 
   std::string hash() const {
