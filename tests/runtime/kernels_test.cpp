@@ -28,6 +28,14 @@ bool host_has_avx2() {
 #endif
 }
 
+bool host_has_vpopcnt() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vpopcntdq");
+#else
+  return false;
+#endif
+}
+
 std::vector<Target> targets() {
   const std::vector<std::string> arm64 = {"qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"};
   std::vector<std::string> a72 = arm64, newest = arm64;
@@ -50,6 +58,11 @@ std::vector<Target> targets() {
   };
 #if defined(__x86_64__)
   rows.push_back({"x86-avx2", "gcc", {"-O2", "-mavx2"}, {}, "avx2"});
+  rows.push_back({"x86-avx512",
+                  "gcc",
+                  {"-O2", "-mavx2", "-mavx512vl", "-mavx512vpopcntdq"},
+                  {},
+                  "vpopcnt"});
   rows.push_back({"x86-avx2, clang", "clang", {"-O0", "-mavx2"}, {}, "avx2"});
 #endif
   return rows;
@@ -62,6 +75,9 @@ std::string obstacle(const Target& target) {
     return target.runner[0] + " is not installed";
   }
   if (target.isa == "avx2" && !host_has_avx2()) return "this processor has no AVX2";
+  if (target.isa == "vpopcnt" && !host_has_vpopcnt()) {
+    return "this processor has no AVX-512 VPOPCNTDQ";
+  }
   return {};
 }
 
@@ -131,6 +147,10 @@ std::vector<Fault> faults() {
        "memset(dst, (uint8_t)zero, count);", "(void)zero;\n  memset(dst, 0, count);"},
       {"products of -128 paired", "aarch64", "src/matrix_neon.c", "if (narrow) return",
        "if (narrow || 1) return"},
+      {"bytes of counts overflow", "aarch64", "src/bitserial_neon.c",
+       "#define QRT_SEGMENT_STEPS 15", "#define QRT_SEGMENT_STEPS 32"},
+      {"outside is code 0", "portable", "src/bitserial.h",
+       "memset(row, (uint8_t)zero, (size_t)c);", "(void)zero, (void)c;"},
       {"ties rounded down", "x86-avx2", "src/avx2.h", "_mm256_and_si256(last, one)",
        "_mm256_andnot_si256(last, one)"},
   };

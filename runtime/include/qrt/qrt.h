@@ -107,6 +107,87 @@ static inline size_t qrt_depthwise_s8_scratch_size(const qrt_conv2d_params* p) {
   return 2 * (taps * (size_t)p->c + (taps + 15) / 16 * 16);
 }
 
+/* ------------------------------------------------------ bit-serial convolution, linear
+ *
+ * bitserial_s8: conv2d_s8 (groups 1) for weights and activations of 1..4 bits, by
+ * counting bits. With A = x - x_lo in [0, 2^x_bits) and weights w_scale * U - w_offset -
+ * w_zero[o], U in [0, 2^weight_bits):
+ *     acc = bias[o] + sum (x - x_zero) * weight,  y as conv2d_s8's with acc64 0
+ * Level sets: two's complement codes are U = code + 2^(bits-1), w_scale 1, w_offset
+ * 2^(bits-1); codes 0..2^bits-1 have w_offset 0; odd levels 2U - (2^bits-1) have w_scale
+ * 2, w_offset 2^bits - 1. x_lo <= x_zero < x_lo + 2^x_bits.
+ *
+ * Bit planes of a tensor: for each image [bits][h * w + 1][words] of 64-bit words, words
+ * = ceil(c / 64). Bit m of byte j of a word is channel 8m + j of its 64; channels beyond
+ * c are 0. The position behind the last one holds real zero in all c channels.
+ *
+ * Bit panels of weights, 4 output channels each: [ceil(o / 4)][weight_bits] planes of
+ * depth = kh * kw * words words of each channel, as [depth / 2][4][2] and, where depth is
+ * odd, [4] more. Channels beyond c and o are 0. Aligned to 8 bytes. The bits are those of
+ * U.
+ *
+ * - x: int8_t codes, or bit planes where x_planes (then aligned to 8 bytes)
+ * - y: int8_t codes where y_bits is 0; else bit planes of y - lo, y_bits of them; then
+ *   lo <= y_zero < lo + 2^y_bits and hi < lo + 2^y_bits */
+typedef struct {
+  int32_t n, h, w, c; /* x[n,h,w,c] */
+  int32_t oh, ow, o;  /* y[n,oh,ow,o] */
+  int32_t kh, kw;
+  int32_t stride_h, stride_w;
+  int32_t dilation_h, dilation_w;
+  int32_t pad_top, pad_left;
+  int32_t x_zero, x_lo, y_zero, lo, hi;
+  int32_t w_scale, w_offset; /* w_scale is 1 or 2 */
+  uint8_t weight_bits, x_bits;
+  uint8_t x_planes; /* 1: x is bit planes */
+  uint8_t y_bits;   /* not 0: y is bit planes */
+} qrt_bitserial_params;
+
+typedef void qrt_bitserial_fn(const qrt_bitserial_params* p, const void* x, const void* w,
+                              const void* bias, const int32_t* multiplier,
+                              const int8_t* shift, const int16_t* w_zero, void* y,
+                              void* scratch);
+
+/* Bytes of the bit planes of one image. */
+static inline size_t qrt_bit_plane_size(int64_t positions, int32_t channels, int bits) {
+  return (size_t)bits * ((size_t)positions + 1) * (((size_t)channels + 63) / 64) * 8;
+}
+/* Bytes of the bit panels of all weights. */
+static inline size_t qrt_bit_panel_size(const qrt_bitserial_params* p) {
+  const size_t depth = (size_t)p->kh * (size_t)p->kw * (((size_t)p->c + 63) / 64);
+  return ((size_t)p->o + 3) / 4 * (size_t)p->weight_bits * depth * 32;
+}
+
+/* Where things lie in the scratch of bitserial_s8, in bytes; planes of x are at 0. */
+typedef struct {
+  size_t panels, columns, terms, codes, row, end;
+  size_t block_rows; /* output positions that are packed together */
+} qrt_bitserial_layout;
+static inline qrt_bitserial_layout qrt_bitserial_layout_of(
+    const qrt_bitserial_params* p) {
+  const size_t in_words = ((size_t)p->c + 63) / 64, out_words = ((size_t)p->o + 63) / 64;
+  const size_t depth = (size_t)p->kh * (size_t)p->kw * in_words;
+  const size_t panel = (size_t)p->x_bits * ((depth + 1) / 2 * 64);
+  const size_t planes =
+      p->x_planes ? 0 : qrt_bit_plane_size((int64_t)p->h * p->w, p->c, (int)p->x_bits);
+  /* Panels of a block fill half of a 32 KiB cache. */
+  const size_t fitting = 16384 / panel;
+  const size_t tiles = fitting < 1 ? 1 : fitting > 16 ? 16 : fitting;
+  qrt_bitserial_layout at;
+  at.block_rows = 4 * tiles;
+  at.panels = (planes + 15) / 16 * 16;
+  at.columns = at.panels + tiles * panel;
+  at.terms = at.columns + ((size_t)p->o + 3) / 4 * 64;
+  at.codes = at.terms + at.block_rows * 16;
+  at.row = at.codes + (p->y_bits != 0 ? at.block_rows * (size_t)p->o : 0);
+  at.end = at.row + 64 * (in_words > out_words ? in_words : out_words);
+  return at;
+}
+/* = panels + columns + terms + codes + row of the layout above */
+static inline size_t qrt_bitserial_s8_scratch_size(const qrt_bitserial_params* p) {
+  return qrt_bitserial_layout_of(p).end;
+}
+
 /* ------------------------------------------------------------- matrix product
  *
  * y[batch][m][n] = requantised sum over k of (a - a_zero) * (b - b_zero). The matrices
@@ -323,6 +404,11 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #else
 #define QRT_HAS_avx2 0
 #endif
+#if QRT_HAS_avx2 && defined(__AVX512VL__) && defined(__AVX512VPOPCNTDQ__)
+#define QRT_HAS_vpopcnt 1
+#else
+#define QRT_HAS_vpopcnt 0
+#endif
 #if !defined(QRT_FORCE_PORTABLE) && defined(__ARM_NEON) && !defined(__aarch64__)
 #define QRT_HAS_armv7 1
 #else
@@ -351,6 +437,7 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #define QRT_IF_FLAG(flag) QRT_IF_JOIN(flag)
 #define QRT_IF_c QRT_IF_FLAG(QRT_HAS_c)
 #define QRT_IF_avx2 QRT_IF_FLAG(QRT_HAS_avx2)
+#define QRT_IF_vpopcnt QRT_IF_FLAG(QRT_HAS_vpopcnt)
 #define QRT_IF_armv7 QRT_IF_FLAG(QRT_HAS_armv7)
 #define QRT_IF_neon QRT_IF_FLAG(QRT_HAS_neon)
 #define QRT_IF_dotprod QRT_IF_FLAG(QRT_HAS_dotprod)
@@ -364,6 +451,7 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 typedef struct {
 #define QRT_MEMBER_c(op, types) qrt_##op##_fn* op##_##types;
 #define QRT_MEMBER_avx2(op, types)
+#define QRT_MEMBER_vpopcnt(op, types)
 #define QRT_MEMBER_armv7(op, types)
 #define QRT_MEMBER_neon(op, types)
 #define QRT_MEMBER_dotprod(op, types)

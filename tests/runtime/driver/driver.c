@@ -317,11 +317,18 @@ int main(int argc, char** argv) {
     return 77;
   }
 #endif
+#if QRT_HAS_vpopcnt
+  if (!__builtin_cpu_supports("avx512vpopcntdq") || !__builtin_cpu_supports("avx512vl")) {
+    printf("not tested: this processor has no AVX-512 VPOPCNTDQ\n");
+    return 77;
+  }
+#endif
   if (argc > 2) driver_state = (uint64_t)strtoull(argv[2], NULL, 10) | 1u;
   signal(SIGSEGV, on_fault);
   signal(SIGBUS, on_fault);
   signal(SIGILL, on_fault);
   check_matrix_kernels(cases);
+  check_bitserial_kernels(cases);
   check_elementwise_kernels(cases);
   check_axis_kernels(cases);
   check_move_kernels(cases);

@@ -74,6 +74,7 @@ void compare(const driver_row* row, const void* got, int bytes, const int64_t* e
 extern size_t driver_comparisons, driver_failures;
 
 void check_matrix_kernels(int cases);
+void check_bitserial_kernels(int cases);
 void check_elementwise_kernels(int cases);
 void check_axis_kernels(int cases);
 void check_move_kernels(int cases);
