@@ -39,6 +39,8 @@ constexpr Spelling<qat::Optimizer> kOptimizers[] = {{qat::Optimizer::Sgd, "sgd"}
 constexpr Spelling<qat::Schedule> kSchedules[] = {{qat::Schedule::Cosine, "cosine"},
                                                   {qat::Schedule::Step, "step"},
                                                   {qat::Schedule::Constant, "constant"}};
+constexpr Spelling<qat::Start> kStarts[] = {{qat::Start::Model, "model"},
+                                            {qat::Start::Random, "random"}};
 constexpr Spelling<qat::BatchNorms> kBatchNorms[] = {{qat::BatchNorms::Train, "train"},
                                                      {qat::BatchNorms::Freeze, "freeze"}};
 
@@ -253,6 +255,18 @@ void describe_qat(Fields& f, qat::QatConfig& v) {
               config::integer(0, 1024), v.augment.crop);
         g.key({.name = "flip", .help = "mirror left to right, half of the time"},
               v.augment.flip);
+      });
+  f.enumeration({.name = "start", .help = "weights to start from"}, kStarts, v.start);
+  f.optional_block(
+      {.name = "analog",
+       .help = "train for analog hardware: what enters a layer and its weights lose "
+               "precision and gain noise, in place of fake quantisation"},
+      v.analog, [](Fields& g, qat::AnalogTraining& a) {
+        g.key({.name = "bits", .help = "2^bits - 1 levels per unit"},
+              config::integer(1, 24), a.bits);
+        g.key({.name = "leakage", .help = "probability that noise leaves a level"},
+              config::real(0, 0.999), a.leakage);
+        g.key({.name = "readout", .help = "also what leaves a layer"}, a.readout);
       });
   f.key({.name = "ema", .help = "decay of averaged weights, which are judged; 0: none"},
         config::real(0, 0.999999), v.ema);

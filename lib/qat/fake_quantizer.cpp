@@ -224,7 +224,18 @@ Affine FakeQuantizer::encoding() const {
 }
 
 void FakeQuantizer::project(const at::Tensor& latent) {
-  if (!estimator_->projects) return;
+  if (estimator_->projects) fit(latent);
+}
+
+void FakeQuantizer::restart(const at::Tensor& latent) {
+  const at::NoGradGuard no_grad;
+  // LSQ's start, section 2.1; then the best fit.
+  const double highest = std::max(1, code_max(start_.levels, start_.bits));
+  step_.fill_(2 * latent.abs().mean().item<double>() / std::sqrt(highest));
+  fit(latent);
+}
+
+void FakeQuantizer::fit(const at::Tensor& latent) {
   const at::NoGradGuard no_grad;
   at::Tensor rows = latent.detach().to(at::kCPU);
   if (start_.axis) rows = rows.movedim(*start_.axis, 0);

@@ -37,6 +37,9 @@ class FakeQuantizer {
   /// Weights: the exact (or best found) step for the latent numbers, for estimators that
   /// project; others keep theirs.
   void project(const at::Tensor& latent);
+  /// Weights: the best step for other latent numbers than the calibrated ones, whatever
+  /// the estimator.
+  void restart(const at::Tensor& latent);
   /// After an optimizer's step: keeps steps positive.
   void restrict_steps();
 
@@ -51,6 +54,7 @@ class FakeQuantizer {
 
  private:
   Levels levels(std::size_t channel) const;
+  void fit(const at::Tensor& latent);
   std::int32_t encoding_zero(std::size_t channel) const;
 
   Affine start_;

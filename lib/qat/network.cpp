@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lib/aten/analog.h"
 #include "lib/aten/bridge.h"
 #include "lib/exec/executor.h"
 #include "lib/graph/verify.h"
 #include "lib/ptq/weights.h"
+#include "lib/qat/batches.h"
 #include "lib/qat/network_layer.h"
 
 namespace qopt::qat {
@@ -31,10 +33,7 @@ class Network::Semantics {
   Semantics(const Network& network, const Pass& pass)
       : network_(network), pass_(pass), float_(network.original_) {
     for (const Layer& layer : network.layers_) {
-      float_.bind(layer.weight_id,
-                  pass.mode == Mode::TrainFloat
-                      ? layer.weight
-                      : layer.quantizer->forward(layer.weight, training_noise(pass)));
+      float_.bind(layer.weight_id, weights_of(layer));
       if (layer.bias.defined()) float_.bind(*layer.bias_id, layer.bias);
     }
   }
@@ -46,13 +45,45 @@ class Network::Semantics {
   at::Tensor apply(const Graph& graph, const Node& node,
                    std::span<const at::Tensor> in) const {
     const std::uint32_t result = node.output.index;
-    if (network_.bypassed_[result] && pass_.mode != Mode::TrainFloat) return in[0];
+    if (network_.bypassed_[result] && pass_.mode != Mode::TrainFloat && !is_analog()) {
+      return in[0];
+    }
     const auto norm = network_.norm_of_.find(result);
-    if (norm == network_.norm_of_.end()) return float_.apply(graph, node, in);
-    return normalise(norm->second, std::get<op::BatchNorm>(node.op).eps, in[0]);
+    if (norm != network_.norm_of_.end()) {
+      return normalise(norm->second, std::get<op::BatchNorm>(node.op).eps, in[0]);
+    }
+    const auto layer = network_.layer_of_.find(result);
+    if (!is_analog() || layer == network_.layer_of_.end()) {
+      return float_.apply(graph, node, in);
+    }
+    return through_analog(graph, node, in, network_.layers_[layer->second]);
   }
 
  private:
+  bool is_analog() const {
+    return network_.analog_ && pass_.mode == Mode::Train && pass_.noise != nullptr;
+  }
+  aten::AnalogChain chain(double clamp) const {
+    return {network_.analog_->bits, network_.analog_->leakage, clamp};
+  }
+
+  at::Tensor weights_of(const Layer& layer) const {
+    if (pass_.mode == Mode::TrainFloat) return layer.weight;
+    if (is_analog()) {
+      return aten::analog_weight(layer.weight, chain(layer.weight_range), *pass_.noise);
+    }
+    return layer.quantizer->forward(layer.weight, training_noise(pass_));
+  }
+
+  at::Tensor through_analog(const Graph& graph, const Node& node,
+                            std::span<const at::Tensor> in, const Layer& layer) const {
+    std::vector<at::Tensor> entering(in.begin(), in.end());
+    entering[0] = aten::analog_activation(in[0], chain(layer.input_range), *pass_.noise);
+    const at::Tensor y = float_.apply(graph, node, entering);
+    if (!network_.analog_->readout) return y;
+    return aten::analog_readout(y, chain(layer.output_range), *pass_.noise);
+  }
+
   at::Tensor normalise(std::size_t index, double eps, const at::Tensor& x) const {
     const Layer& layer = network_.layer_of_norm(index);
     const NormState& state = network_.norms_[index];
@@ -90,7 +121,8 @@ std::vector<at::Tensor> Network::forward(std::span<const at::Tensor> inputs,
   Semantics semantics(*this, pass);
   return execute(training_, semantics, inputs, [&](ValueId id, at::Tensor value) {
     const auto quantizer = quantizer_of_.find(id.index);
-    if (quantizer != quantizer_of_.end() && pass.mode != Mode::TrainFloat) {
+    const bool analog = analog_ && pass.mode == Mode::Train && pass.noise != nullptr;
+    if (quantizer != quantizer_of_.end() && pass.mode != Mode::TrainFloat && !analog) {
       value = quantizers_[quantizer->second]->forward(value, training_noise(pass));
     }
     tapped(id, value);
@@ -116,6 +148,24 @@ std::vector<Checkpoint::Entry> Network::state() {
     entries.push_back({fmt::format("{}.offset", i), quantizers_[i]->offset().detach()});
   }
   return entries;
+}
+
+void Network::randomize(std::uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    Rng rng = stream(seed, 32, i, 0);
+    const double fan_in =
+        static_cast<double>(layer.weight.numel()) / static_cast<double>(layer.outputs);
+    const double deviation = std::sqrt(2.0 / fan_in);
+    std::vector<float> drawn(static_cast<std::size_t>(layer.weight.numel()));
+    for (float& w : drawn) w = static_cast<float>(deviation * rng.normal());
+    layer.weight.copy_(at::tensor(drawn).reshape(layer.weight.sizes()));
+    if (layer.bias.defined()) layer.bias.zero_();
+    if (layer.norm) layer.gamma.fill_(1.0), layer.beta.zero_();
+    layer.quantizer->restart(layer.weight);
+  }
+  find_analog_ranges();
 }
 
 void Network::before_step(double blend) {

@@ -64,6 +64,10 @@ class Network {
     std::string tap = {};
     at::Tensor* tapped = nullptr;
   };
+  /// Normal weights of deviation sqrt(2 / fan-in) (He 2015), factors 1, offsets and
+  /// biases 0; steps are fitted to the new weights.
+  void randomize(std::uint64_t seed);
+
   /// Outputs in graph order. Const and thread-safe; gradients flow to parameters().
   std::vector<at::Tensor> forward(std::span<const at::Tensor> inputs,
                                   const Pass& pass) const;
@@ -106,6 +110,7 @@ class Network {
   void add_norm(Layer& layer);
   void add_quantizers(const QatConfig& config);
   void bypass_clamps();
+  void find_analog_ranges();
   ValueId trained_value(const std::string& encoded_name) const;
   std::vector<double> norm_factors(const Layer& layer) const;  // gamma / deviation
   const Layer& layer_of_norm(std::size_t norm) const;
@@ -116,7 +121,9 @@ class Network {
   aten::FloatSemantics original_;
   std::vector<Layer> layers_;
   std::vector<std::unique_ptr<FakeQuantizer>> quantizers_;  // activations
-  std::map<std::uint32_t, std::size_t> quantizer_of_;       // by training value
+  std::optional<AnalogTraining> analog_;
+  std::map<std::uint32_t, std::size_t> layer_of_;      // by training value
+  std::map<std::uint32_t, std::size_t> quantizer_of_;  // by training value
   std::map<std::uint32_t, std::size_t> quantizer_of_encoded_;
   std::map<std::uint32_t, std::size_t> norm_of_;  // by batch norm's result
   // Where batch norm stands apart, what the Encoded graph calls the layer's result is the

@@ -96,7 +96,11 @@ Affine Network::Layer::folded_encoding(const Affine& trained,
 
 Network::Network(const Graph& training, const Graph& encoded, const QatConfig& config,
                  at::Device device)
-    : training_(training), encoded_(encoded), device_(device), original_(training) {
+    : training_(training),
+      encoded_(encoded),
+      device_(device),
+      original_(training),
+      analog_(config.analog) {
   for (std::uint32_t i = 0; i < training_.values().size() && !device_.is_cpu(); ++i) {
     if (!training_.values()[i].constant) continue;
     original_.bind(ValueId{i}, original_.bound(ValueId{i}).to(device_));
@@ -106,6 +110,7 @@ Network::Network(const Graph& training, const Graph& encoded, const QatConfig& c
   add_layers(config);
   add_quantizers(config);
   bypass_clamps();
+  find_analog_ranges();
   after_step();  // projecting estimators start from the exact step
 }
 
@@ -161,6 +166,7 @@ void Network::add_layers(const QatConfig& config) {
       layer.bias = leaf(original_.bound(*layer.bias_id));
     }
     Affine start = std::get<Affine>(*weights.encoding);
+    layer_of_[twin.output.index] = layers_.size();
     layers_.push_back(std::move(layer));
     Layer& added = layers_.back();
     add_norm(added);
@@ -289,6 +295,27 @@ void Network::add_quantizers(const QatConfig& config) {
     if (!encoded_.values()[i].constant) continue;
     const auto shared = quantizer_of_set.find(sets[i]);
     if (shared != quantizer_of_set.end()) quantizer_of_encoded_[i] = shared->second;
+  }
+}
+
+/// The real number that stands for 1 on the analog side: for what enters and leaves a
+/// layer the largest of its encoding, for weights their own largest.
+void Network::find_analog_ranges() {
+  const auto largest = [&](const std::optional<Encoding>& encoding) {
+    if (!encoding) return 1.0;
+    const auto& e = std::get<Affine>(*encoding);
+    const double lo =
+        std::abs(static_cast<double>(decode(code_min(e.levels, e.bits), e)));
+    const double hi =
+        std::abs(static_cast<double>(decode(code_max(e.levels, e.bits), e)));
+    return std::max(lo, hi);
+  };
+  const at::NoGradGuard no_grad;
+  for (Layer& layer : layers_) {
+    const Node& node = encoded_.nodes()[*encoded_.producer(layer.encoded_output)];
+    layer.input_range = largest(encoded_.value(node.inputs[0]).encoding);
+    layer.output_range = largest(encoded_.value(node.output).encoding);
+    layer.weight_range = std::max(layer.weight.abs().max().item<double>(), 1e-6);
   }
 }
 

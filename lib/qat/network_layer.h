@@ -21,6 +21,7 @@ struct Network::Layer {
   std::optional<int> channel_axis;  // of the weights
   std::optional<std::size_t> norm;  // into norms()
   double eps = 0;
+  double input_range = 1, weight_range = 1, output_range = 1;  // of analog training
   std::unique_ptr<FakeQuantizer> quantizer;
   at::Tensor weight, bias, gamma, beta;  // leaves; undefined where absent
 

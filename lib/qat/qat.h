@@ -39,12 +39,25 @@ struct Augment {
   bool flip = false;      // left to right, half of the time
 };
 
+/// Analog hardware in place of fake quantisation while training: what enters a layer, and
+/// its weights, are clamped, lose precision and gain noise (lib/aten/analog.h). One is
+/// the largest real number of the encoding that ptq chose.
+struct AnalogTraining {
+  int bits = 4;
+  double leakage = 0;    // probability to leave a level, below 1
+  bool readout = false;  // also what leaves a layer
+};
+
+enum class Start { Model, Random };
+
 struct QatConfig {
   std::string weight_estimator = "lsq", activation_estimator = "lsq";
   double ewgs_delta = 1e-3;
   double blend = 1e-5;  // rho of estimator blended
   LossConfig loss{};
   Augment augment{};
+  std::optional<AnalogTraining> analog{};
+  Start start = Start::Model;  // Random: normal weights by fan-in (He 2015), seeded
 
   Optimizer optimizer = Optimizer::Sgd;
   double learning_rate = 0.01, final_learning_rate = 0.0;

@@ -24,7 +24,7 @@
 namespace qopt::qat {
 namespace {
 
-enum Purpose : std::uint64_t { kNoise = 16 };
+enum Purpose : std::uint64_t { kNoise = 16, kStatistics };
 
 /// A mean loss this many times that of the first stretch will not come back.
 constexpr double kDiverged = 20;
@@ -83,6 +83,7 @@ class Trainer {
       weights_ += layer.codes.size();
     }
     stretch_.flips.assign(result_.flips.size(), 0);
+    if (config.start == Start::Random) network_.randomize(run.seed);
     if (config.ema > 0) average_ = copy_of(parameters());
   }
 
@@ -262,7 +263,11 @@ class Trainer {
       const at::NoGradGuard no_grad;
       Seen& mine = seen[static_cast<std::size_t>(i)];
       mine.mean.resize(norms.size()), mine.variance.resize(norms.size());
-      Network::Pass pass{.mode = Network::Mode::Train, .batch_statistics = true};
+      // With the noise of training, where there is any: the statistics belong to it.
+      Rng noise = stream(run_.seed, kStatistics, static_cast<std::uint64_t>(step_),
+                         static_cast<std::uint64_t>(i));
+      Network::Pass pass{
+          .mode = Network::Mode::Train, .batch_statistics = true, .noise = &noise};
       pass.observe = [&](std::size_t norm, const at::Tensor& mean,
                          const at::Tensor& variance) {
         mine.mean[norm] = mean.to(at::kDouble);
