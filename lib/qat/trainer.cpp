@@ -136,7 +136,6 @@ class Trainer {
   // ------------------------------------------------------------------------ one step
   void train_step() {
     batches_.begin_step(step_);
-    network_.before_step(config_.blend);
     const std::vector<at::Tensor> leaves = parameters();
     std::vector<Part> parts(static_cast<std::size_t>(config_.shards));
     parallel_for(config_.shards, run_.threads, [&](std::int64_t shard, int) {
@@ -163,6 +162,8 @@ class Trainer {
     for (at::Tensor& gradient : gradients) {
       if (gradient.defined()) gradient.mul_(share);
     }
+    // Nothing before this changes the network, so a step that is interrupted never was.
+    network_.before_step(config_.blend);
     optimizers_.step(gradients,
                      learning_rate(config_, step_, total_, batches_.steps_per_epoch()));
     network_.after_step();
