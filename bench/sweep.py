@@ -33,8 +33,11 @@ def run(args, folder, settings):
         command = [args.qopt, "compress", args.config, "-o", str(folder)]
         for setting in settings:
             command += ["--set", setting]
-        # 6: the accuracy gate failed; the result is written all the same.
+        # 6: the accuracy gate failed, the result is written all the same; 5: training
+        # diverged, which is a result too.
         code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+        if code == 5:
+            return None, None
         if code not in (0, 6):
             sys.exit(f"{' '.join(command)}: exit code {code}")
     report = json.loads((folder / "report.json").read_text())
@@ -62,6 +65,9 @@ def main():
         folder = args.out / "_".join(v.replace("/", "-") for v in cell)
         report, timing = run(args, folder, args.set + [f"{k}={v}" for k, v in
                                                        zip(keys, cell)])
+        if report is None:
+            print("| " + " | ".join(list(cell) + ["diverged", "", "", "", ""]) + " |")
+            continue
         metrics = report["metrics"]
         training = report.get("training") or {}
         scores = [v["score"] for v in training.get("visits", []) if v["best"]]
