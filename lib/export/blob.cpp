@@ -63,18 +63,31 @@ std::uint64_t stored_bytes(std::uint64_t elements, std::uint64_t row_length, int
          ((row_length * static_cast<std::uint64_t>(bits) + 7) / 8);
 }
 
+std::uint64_t stored_bytes(const Section& section, std::uint64_t elements) {
+  if (section.panels) return panel_bytes(section.shape, section.bits);
+  return stored_bytes(elements, static_cast<std::uint64_t>(section.row_length),
+                      section.bits);
+}
+
+/// Bytes 36 to 39 of an entry.
+std::uint32_t levels_word(const std::optional<BitLevels>& levels) {
+  if (!levels) return 0;
+  return static_cast<std::uint8_t>(levels->lowest) |
+         static_cast<std::uint32_t>(levels->step) << 8;
+}
+
 void append_entry(std::string& out, const Section& section, std::uint32_t name_offset) {
   append_u32(out, name_offset);
   append_u32(out, static_cast<std::uint32_t>(section.name.size()));
   out += static_cast<char>(type_number(section.dtype));
   out += static_cast<char>(section.bits);
   out += static_cast<char>(section.shape.size());
-  out += section.odd ? '\1' : '\0';
+  out += section.panels ? '\2' : section.odd ? '\1' : '\0';
   append_u32(out, section.crc);
   append_u64(out, section.offset);
   append_u64(out, section.size_bytes);
   append_u32(out, static_cast<std::uint32_t>(section.row_length));
-  append_u32(out, 0);
+  append_u32(out, levels_word(section.panels));
   for (std::size_t i = 0; i < kMaxRank; ++i) {
     append_u32(
         out, i < section.shape.size() ? static_cast<std::uint32_t>(section.shape[i]) : 0);
@@ -104,19 +117,28 @@ Section read_entry(ByteReader& in, std::string_view bytes, std::uint64_t names_b
   if (section.dtype == DType::I8 ? bits < 1 || bits > 8 : bits != plain) {
     in.fail(fmt::format("{} bits for {}", bits, dtype_name(section.dtype)));
   }
-  const auto odd = static_cast<unsigned char>(kind[3]);
-  if (odd > (section.dtype == DType::I8 && bits < 8 ? 1 : 0)) {
-    in.fail(fmt::format("odd codes {} of {} bits for {}", odd, bits,
-                        dtype_name(section.dtype)));
+  const auto form = static_cast<unsigned char>(kind[3]);
+  if (form > (section.dtype == DType::I8 && bits < 8 ? 2 : 0)) {
+    in.fail(
+        fmt::format("form {} of {} bits for {}", form, bits, dtype_name(section.dtype)));
   }
-  section.odd = odd != 0;
+  section.odd = form == 1;
   if (rank > kMaxRank) in.fail(fmt::format("rank {}", rank));
   section.crc = in.u32("a section's CRC");
   section.offset = in.u64("a section's offset");
   section.size_bytes = in.u64("a section's size");
   const std::uint64_t row_length = in.u32("a row length");
-  const std::uint32_t reserved = in.u32("reserved bytes");
-  if (reserved != 0) in.fail("reserved bytes are not zero");
+  const std::uint32_t levels = in.u32("a section's levels");
+  const unsigned step = levels >> 8;
+  if (form == 2) {
+    if (section.dtype != DType::I8 || bits > 4 || rank != 4 || step < 1 || step > 2) {
+      in.fail("bit panels of an impossible kind");
+    }
+    section.panels =
+        BitLevels{bits, static_cast<std::int8_t>(levels & 0xFFU), static_cast<int>(step)};
+  } else if (levels != 0) {
+    in.fail("reserved bytes are not zero");
+  }
   std::uint64_t elements = 1, product = 1;
   for (std::size_t i = 0; i < kMaxRank; ++i) {
     const std::uint64_t dim = in.u32("a dimension");
@@ -134,7 +156,8 @@ Section read_entry(ByteReader& in, std::string_view bytes, std::uint64_t names_b
     in.fail(fmt::format("{} elements in rows of {}", elements, row_length));
   }
   section.row_length = static_cast<std::int64_t>(row_length);
-  if (section.size_bytes != stored_bytes(elements, row_length, section.bits)) {
+  if (section.panels && elements == 0) in.fail("bit panels without an element");
+  if (section.size_bytes != stored_bytes(section, elements)) {
     in.fail(fmt::format("{} bytes for shape {} at {} bits", section.size_bytes,
                         shape_text(section.shape), section.bits));
   }
@@ -155,6 +178,7 @@ void check_zeros(std::string_view bytes, std::uint64_t begin, std::uint64_t end)
 std::vector<Section> plan_sections(const Graph& graph) {
   // Only convolutions read packed rows: a constant that anything else reads stays plain.
   std::vector<int> weight_bits(graph.values().size(), 0);
+  std::vector<bool> in_rows(graph.values().size(), false);
   const auto use = [&](ValueId id, std::int64_t bits) {
     int& most = weight_bits[id.index];
     most = std::max(most, static_cast<int>(bits));
@@ -163,6 +187,7 @@ std::vector<Section> plan_sections(const Graph& graph) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const auto* conv = std::get_if<op::QConv2d>(&node.op);
       const auto* transposed = std::get_if<op::QConvTranspose2d>(&node.op);
+      if (i != 1 || !bit_serial_form(graph, node)) in_rows[node.inputs[i].index] = true;
       if (i == 1 && conv != nullptr) {
         use(node.inputs[i], conv->weight_bits);
       } else if (i == 1 && transposed != nullptr) {
@@ -172,7 +197,10 @@ std::vector<Section> plan_sections(const Graph& graph) {
       }
     }
   }
-  for (const Output& output : graph.outputs()) use(output.value, 8);
+  for (const Output& output : graph.outputs()) {
+    use(output.value, 8);
+    in_rows[output.value.index] = true;
+  }
   std::vector<Section> sections;
   for (std::size_t i = 0; i < graph.values().size(); ++i) {
     const Value& value = graph.values()[i];
@@ -190,9 +218,14 @@ std::vector<Section> plan_sections(const Graph& graph) {
                                  : std::max(weight_bits[i], needed_bits(*value.constant));
       section.row_length = value.constant->size() / value.shape[0];
     }
+    if (weight_bits[i] != 0 && !in_rows[i]) {
+      section.panels = bit_levels(*value.constant);
+      section.bits = section.panels->bits;
+      section.odd = false;
+      section.row_length = value.constant->size() / value.shape[0];
+    }
     section.size_bytes =
-        stored_bytes(static_cast<std::uint64_t>(value.constant->size()),
-                     static_cast<std::uint64_t>(section.row_length), section.bits);
+        stored_bytes(section, static_cast<std::uint64_t>(value.constant->size()));
     sections.push_back(std::move(section));
   }
   return sections;
@@ -224,8 +257,10 @@ Blob write_blob(const Graph& graph) {
   for (const Value& value : graph.values()) {
     if (!value.constant) continue;
     body.resize(align(body.size()), '\0');
-    const std::string packed =
-        pack_rows(*value.constant, section->row_length, section->bits, section->odd);
+    const std::string packed = section->panels
+                                   ? pack_panels(*value.constant, *section->panels)
+                                   : pack_rows(*value.constant, section->row_length,
+                                               section->bits, section->odd);
     QOPT_CHECK(packed.size() == section->size_bytes, "section '{}'", section->name);
     section->offset = begin + body.size();
     section->crc = crc32(packed);
@@ -305,9 +340,11 @@ std::vector<Section> read_sections(std::string_view bytes) {
 Constants read_constants(std::string_view bytes) {
   Constants constants;
   for (const Section& section : read_sections(bytes)) {
-    Tensor tensor =
-        unpack_rows(bytes.substr(section.offset, section.size_bytes), section.dtype,
-                    section.shape, section.row_length, section.bits, section.odd);
+    const std::string_view stored = bytes.substr(section.offset, section.size_bytes);
+    Tensor tensor = section.panels
+                        ? unpack_panels(stored, section.shape, *section.panels)
+                        : unpack_rows(stored, section.dtype, section.shape,
+                                      section.row_length, section.bits, section.odd);
     if (!constants.emplace(section.name, std::move(tensor)).second) {
       throw Error(ExitCode::Data, "model.qpk",
                   fmt::format("two sections are named '{}'", printable(section.name)));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/core/tensor.h"
+#include "lib/export/bit_panels.h"
 #include "lib/graph/graph.h"
 #include "lib/graph/text.h"
 
@@ -32,6 +33,7 @@ struct Section {
   int bits = 8;                 // stored bits an element; dtype width * 8 when not packed
   bool odd = false;             // packed fields say odd codes
   std::int64_t row_length = 1;  // elements of a packed row
+  std::optional<BitLevels> panels;  // bit panels instead of rows; `bits` planes
   std::uint64_t offset = 0, size_bytes = 0;
   std::uint32_t crc = 0;  // CRC-32 of the section's bytes
 };
@@ -44,7 +46,8 @@ struct Blob {
 
 /// What write_blob will store of each constant, without offsets and CRCs: weights of
 /// convolutions at their `weight_bits` (or more where a code needs it), odd where their
-/// encoding is `o`, the rest plain.
+/// encoding is `o`, as bit panels where only bit-serial convolutions read them; the rest
+/// plain.
 std::vector<Section> plan_sections(const Graph& integer_graph);
 
 /// Packs every constant of an Integer graph (weights at their `weight_bits`), in graph

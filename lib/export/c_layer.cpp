@@ -20,6 +20,10 @@ class LayerEmitter : public LayerBuilder {
 
   void emit(const op::QConv2d& o) {
     const Shape &x = in(0).shape, &w = in(1).shape;
+    if (sections_.at(node_.inputs[1].index).is_panels) {
+      bitserial_call(o);
+      return;
+    }
     const bool is_narrow = is_s8(o.acc_bits, in(0), in(1)) && in(2).dtype == DType::I32;
     const bool is_depthwise = is_narrow && o.groups == x[3] && w[0] == x[3] && w[3] == 1;
     const qrt_conv2d_params p = conv_params(o);
@@ -311,7 +315,8 @@ SectionMap map_sections(const Graph& graph, const std::vector<Section>& sections
     if (!value.constant) continue;
     QOPT_CHECK(next < sections.size() && sections[next].name == value.name,
                "the blob is not this graph's");
-    map[static_cast<std::uint32_t>(i)] = {next, sections[next].bits, sections[next].odd};
+    map[static_cast<std::uint32_t>(i)] = {next, sections[next].bits, sections[next].odd,
+                                          sections[next].panels.has_value()};
     ++next;
   }
   QOPT_CHECK(next == sections.size(), "the blob is not this graph's");

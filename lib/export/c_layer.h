@@ -43,6 +43,7 @@ struct SectionRef {
   std::size_t index = 0;
   int bits = 8;
   bool odd = false;
+  bool is_panels = false;
 };
 using SectionMap = std::map<std::uint32_t, SectionRef>;
 SectionMap map_sections(const Graph& integer_graph, const std::vector<Section>& sections);

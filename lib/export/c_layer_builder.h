@@ -193,6 +193,43 @@ class LayerBuilder {
     call(std::move(kernel), "qrt_conv2d_params", std::move(fields), std::move(operands));
   }
 
+  /// A convolution whose weights lie in bit panels.
+  void bitserial_call(const op::QConv2d& o) {
+    const std::optional<BitSerial> form = bit_serial_form(graph_, node_);
+    QOPT_CHECK(form.has_value(), "'{}' has bit panels", out().name);
+    const Shape &x = in(0).shape, &w = in(1).shape, &y = out().shape;
+    qrt_bitserial_params p{};
+    p.n = extent(x[0]), p.h = extent(x[1]), p.w = extent(x[2]), p.c = extent(x[3]);
+    p.oh = extent(y[1]), p.ow = extent(y[2]), p.o = extent(y[3]);
+    p.kh = extent(w[1]), p.kw = extent(w[2]);
+    p.weight_bits = static_cast<std::uint8_t>(form->weights.bits);
+    p.x_bits = static_cast<std::uint8_t>(form->x_bits);
+    code_.scratch_bytes = qrt_bitserial_s8_scratch_size(&p);
+    Fields fields = image_fields();
+    append(fields, {{"o", number(y[3])},
+                    {"kh", number(w[1])},
+                    {"kw", number(w[2])},
+                    {"stride_h", number(o.stride[0])},
+                    {"stride_w", number(o.stride[1])},
+                    {"dilation_h", number(o.dilation[0])},
+                    {"dilation_w", number(o.dilation[1])},
+                    {"pad_top", number(o.pads[0])},
+                    {"pad_left", number(o.pads[1])},
+                    {"x_zero", number(o.x_zero)},
+                    {"x_lo", number(form->x_lo)}});
+    append(fields, finish_fields(o));
+    append(fields, {{"w_scale", number(form->weights.step)},
+                    {"w_offset", number(-form->weights.lowest)},
+                    {"weight_bits", number(p.weight_bits)},
+                    {"x_bits", number(p.x_bits)}});
+    std::vector<std::string> operands;
+    for (std::size_t i = 0; i < 5; ++i) operands.push_back(operand(i));
+    operands.push_back(node_.inputs.size() > 5 ? operand(5) : "NULL");
+    operands.push_back("y");
+    operands.push_back("scratch");
+    call("bitserial_s8", "qrt_bitserial_params", std::move(fields), std::move(operands));
+  }
+
   /// Walk of (a, b) over the result; a rank of 0 is one element.
   Fields binary_walk() const {
     const Shape& y = out().shape;

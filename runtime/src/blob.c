@@ -50,6 +50,25 @@ static unsigned dtype_bits(unsigned dtype) {
   return dtype < 8 ? bits[dtype] : 0;
 }
 
+/* Bit panels (form 2) of weights [o, kh, kw, c], as qrt.h has them. No product wraps:
+ * the shape has at most 2^40 elements and none of its extents is 0. */
+static uint64_t panel_size(const uint8_t* entry, unsigned bits) {
+  const uint64_t o = load32(entry + 40), kh = load32(entry + 44);
+  const uint64_t kw = load32(entry + 48), c = load32(entry + 52);
+  return (o + 3) / 4 * bits * (kh * kw * ((c + 63) / 64)) * 32;
+}
+
+/* Byte 11 of an entry: 0 two's complement, 1 odd codes, 2 bit panels; then bytes 36 and
+ * 37 are the lowest code and the step between codes. */
+static int is_form_sound(const uint8_t* entry) {
+  const int packable = entry[8] == 2;
+  if (entry[11] != 2) {
+    return load32(entry + 36) == 0 && entry[11] <= (packable && entry[9] < 8 ? 1u : 0u);
+  }
+  return packable && entry[9] <= 4 && entry[10] == 4 &&
+         (entry[37] == 1 || entry[37] == 2) && entry[38] == 0 && entry[39] == 0;
+}
+
 /* size_bytes as the shape demands it, or UINT64_MAX where no file could hold it. */
 static uint64_t expected_size(const uint8_t* entry, unsigned bits, unsigned rank) {
   const uint64_t row_length = load32(entry + 32);
@@ -66,6 +85,7 @@ static uint64_t expected_size(const uint8_t* entry, unsigned bits, unsigned rank
     }
   }
   if (row_length == 0 || elements % row_length != 0) return UINT64_MAX;
+  if (entry[11] == 2) return elements == 0 ? UINT64_MAX : panel_size(entry, bits);
   return elements / row_length * ((row_length * bits + 7) / 8);
 }
 
@@ -80,8 +100,7 @@ static qrt_status check_entry(const uint8_t* entry, uint32_t names_begin,
   if (name_bytes > names_end - name_offset) return QRT_BLOB_BAD_ENTRY;
   if (width == 0 || rank > QRT_BLOB_MAX_RANK) return QRT_BLOB_BAD_ENTRY;
   if (packable ? bits < 1 || bits > 8 : bits != width) return QRT_BLOB_BAD_ENTRY;
-  if (entry[11] > (packable && bits < 8 ? 1u : 0u)) return QRT_BLOB_BAD_ENTRY;
-  if (load32(entry + 36) != 0) return QRT_BLOB_BAD_ENTRY;
+  if (!is_form_sound(entry)) return QRT_BLOB_BAD_ENTRY;
   if (!all_zero(entry + 40 + 4 * rank, 4 * (QRT_BLOB_MAX_RANK - (size_t)rank))) {
     return QRT_BLOB_BAD_ENTRY;
   }
@@ -156,7 +175,7 @@ qrt_status qrt_blob_section(const qrt_blob* blob, uint32_t index, qrt_section* s
   section->dtype = entry[8];
   section->bits = entry[9];
   section->rank = entry[10];
-  section->odd = entry[11];
+  section->odd = entry[11] == 1;
   for (i = 0; i < QRT_BLOB_MAX_RANK; ++i) section->dims[i] = load32(entry + 40 + 4 * i);
   return QRT_OK;
 }

@@ -8,19 +8,21 @@
 
 #include "driver.h"
 
-enum { kSections = 4, kHeader = 64, kEntry = 72, kMaxFile = 1024 };
+enum { kSections = 5, kHeader = 64, kEntry = 72, kMaxFile = 2048 };
 
 typedef struct {
   const char* name;
   unsigned dtype, bits, rank;
   uint32_t dims[8], row_length, size_bytes;
+  unsigned form, levels; /* bit panels: 2; lowest code and step in two bytes */
 } section_case;
 
 static const section_case sections[kSections] = {
-    {"conv.weight", 2, 5, 4, {3, 1, 2, 3}, 6, 12},
-    {"bias", 5, 32, 1, {3}, 3, 12},
-    {"empty", 4, 16, 2, {0, 7}, 1, 0},
-    {"scalar", 2, 8, 0, {0}, 1, 1},
+    {"conv.weight", 2, 5, 4, {3, 1, 2, 3}, 6, 12, 0, 0},
+    {"bias", 5, 32, 1, {3}, 3, 12, 0, 0},
+    {"empty", 4, 16, 2, {0, 7}, 1, 0, 0, 0},
+    {"scalar", 2, 8, 0, {0}, 1, 1, 0, 0},
+    {"panels", 2, 2, 4, {5, 1, 1, 65}, 65, 256, 2, 0x1FE},
 };
 
 static void fail(const char* what) {
@@ -81,6 +83,8 @@ static uint32_t make_blob(uint8_t* file) {
     put32(entry + 16, offset);
     put32(entry + 24, s->size_bytes);
     put32(entry + 32, s->row_length);
+    entry[11] = (uint8_t)s->form;
+    put32(entry + 36, s->levels);
     for (k = 0; k < s->rank; ++k) put32(entry + 40 + 4 * k, s->dims[k]);
     end = offset + s->size_bytes;
   }
@@ -232,6 +236,10 @@ static void check_reasons(const uint8_t* file, uint32_t size) {
       {100, 1, QRT_BLOB_BAD_ENTRY},
       {104, 0xFFFFFFFF, QRT_BLOB_BAD_ENTRY},
       {120, 1, QRT_BLOB_BAD_ENTRY},
+      {388, 0x3FE, QRT_BLOB_BAD_ENTRY}, /* bit panels: step, rest, size, no rows */
+      {388, 0x101FE, QRT_BLOB_BAD_ENTRY},
+      {376, 255, QRT_BLOB_BAD_ENTRY},
+      {392, 0, QRT_BLOB_BAD_ENTRY},
   };
   uint8_t damaged[kMaxFile];
   qrt_status status;
