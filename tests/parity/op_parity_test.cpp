@@ -90,13 +90,21 @@ CaseFigures check_case(const Case& c, std::set<std::string>& used) {
   for (const Setting& s : all_settings()) {
     if (has_no_form(c, s)) continue;
     INFO(c.name << ", " << s.text());
-    Allowance allowance;
-    const Difference d = run_case(c, s, ++seed, used, allowance);
+    // Accumulators of one and two bits take few values, and one that lies near a tie tips
+    // many results at once: several draws make up for that.
+    const int draws = s.bits <= 2 ? 8 : 1;
+    Figures own;
+    for (int draw = 0; draw < draws; ++draw) {
+      Allowance allowance;
+      const Difference d = run_case(c, s, ++seed, used, allowance);
+      own.found.add(d);
+      own.expected_unequal += allowance.unequal * static_cast<double>(d.count);
+      CHECK(static_cast<double>(d.most) <= std::ceil(allowance.deviation));
+    }
+    CHECK(own.found.equal_fraction() >= least_equal(own.allowed(), own.found.count, 2.0));
     Figures& sum = s.bits == 16 ? figures.wide : figures.narrow;
-    sum.found.add(d);
-    sum.expected_unequal += allowance.unequal * static_cast<double>(d.count);
-    CHECK(static_cast<double>(d.most) <= std::ceil(allowance.deviation));
-    CHECK(d.equal_fraction() >= least_equal(allowance.unequal, d.count, 2.0));
+    sum.found.add(own.found);
+    sum.expected_unequal += own.expected_unequal;
   }
   for (const Figures& f : {figures.narrow, figures.wide}) {
     if (f.found.count == 0) continue;
@@ -113,7 +121,7 @@ std::string figure_text(const Figures& f) {
 }
 
 void print_figures(std::string_view name, const CaseFigures& f) {
-  std::cout << fmt::format("{:45} 2-8 bits {}   16 bits {}\n", name,
+  std::cout << fmt::format("{:45} 1-8 bits {}   16 bits {}\n", name,
                            figure_text(f.narrow), figure_text(f.wide));
 }
 

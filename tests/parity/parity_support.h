@@ -25,6 +25,11 @@ struct Setting {
   bool symmetric = true;
   bool per_channel = false;  // weights
 
+  /// That of everything but a layer's weights: odd levels are for those only.
+  Setting of_activations() const {
+    if (has_zero(levels)) return *this;
+    return {LevelSet::U, bits, false, per_channel};
+  }
   std::string text() const {
     return fmt::format("{}{} {} {}", level_set_name(levels), bits,
                        symmetric ? "symmetric" : "affine",
@@ -41,7 +46,14 @@ inline std::vector<Setting> all_settings() {
       all.push_back({LevelSet::S, bits, true, per_channel});
       all.push_back({LevelSet::S, bits, false, per_channel});
       all.push_back({LevelSet::N, bits, true, per_channel});
+      if (bits < 8) all.push_back({LevelSet::O, bits, true, per_channel});
     }
+  }
+  for (bool per_channel : {false, true}) {
+    all.push_back({LevelSet::U, 1, false, per_channel});
+    all.push_back({LevelSet::S, 1, false, per_channel});
+    all.push_back({LevelSet::O, 1, true, per_channel});
+    all.push_back({LevelSet::T, 2, true, per_channel});
   }
   return all;
 }
@@ -178,7 +190,7 @@ inline Graph encode_graph(Graph graph, std::span<const Tensor> inputs, const Set
   }
   std::map<std::size_t, Affine> encodings;
   for (const auto& [root, range] : joint)
-    encodings[root] = tensor_encoding(range, s, rng);
+    encodings[root] = tensor_encoding(range, s.of_activations(), rng);
   const auto encode = [&](ValueId id) {
     if (graph.value(id).dtype == DType::F32) {
       graph.value(id).encoding = encodings.at(group[id.index]);

@@ -132,6 +132,37 @@ TEST_CASE("compress writes a verified, complete folder") {
   }
 }
 
+TEST_CASE("one and two bits are exported and verified as eight are") {
+  const Workbench bench;
+  struct Row {
+    std::string weights;  // level set and bits
+    int activation_bits;
+  };
+  for (const Row& row : {Row{"o1", 1}, Row{"t2", 2}, Row{"s2", 4}, Row{"u1", 1}}) {
+    CAPTURE(row.weights, row.activation_bits);
+    const CompressResult result =
+        run(bench, "out",
+            {"passes.ptq.weights.levels=" + row.weights.substr(0, 1),
+             "passes.ptq.weights.bits=" + row.weights.substr(1),
+             "passes.ptq.weights.symmetric=false",
+             fmt::format("passes.ptq.activations.bits={}", row.activation_bits),
+             "passes.ptq.first_last_bits=1", "passes.ptq.residual_bits=1"});
+    REQUIRE(result.report.verify.size() == 2);
+    for (const report::VerifyRow& verified : result.report.verify) {
+      CAPTURE(verified.target, verified.detail);
+      CHECK(verified.status == report::Verification::Passed);
+    }
+    // Unsigned weights are stored signed, with a zero point.
+    const std::string stored = row.weights[0] == 'u' ? "s1" : row.weights;
+    for (const report::Layer& layer : result.report.layers) {
+      if (layer.kind != "qconv2d") continue;
+      CAPTURE(layer.name);
+      CHECK(layer.weight_encoding == stored + " per channel");
+    }
+    std::filesystem::remove_all(bench / "out");
+  }
+}
+
 TEST_CASE("the same bytes for every run and every number of threads") {
   const Workbench bench;
   run(bench, "a", {"run.threads=1", "export.sim_torchscript=true"});
