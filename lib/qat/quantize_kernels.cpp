@@ -23,47 +23,56 @@ namespace {
 constexpr std::size_t kLanes = 16, kBlock = 4096;
 
 /// Everything a loop needs, by value: references would hide from the compiler that stores
-/// do not change it.
+/// do not change it. Codes count from the zero point, so that [least, most] are exact.
 struct Grid {
-  float step, lo, hi, zero, stride, inverse_stride, least;
+  float step, least, most, stride, inverse_stride;
 };
 
 Grid grid_of(float step, const Levels& l) {
-  // Odd levels are counted from 1, as encode() does: ties fall the same way.
-  const float least = l.stride == 1.0F ? 0.0F : 1.0F;
-  return {step, l.lo, l.hi, l.zero, l.stride, 1.0F / l.stride, least};
+  return {step, l.lo - l.zero, l.hi - l.zero, l.stride, 1.0F / l.stride};
 }
 
-QOPT_VECTORISED void quantize(const float* x, std::size_t n, Grid grid, float* y,
-                              std::int8_t* state) {
+template <bool kOdd>
+[[gnu::always_inline]] inline void quantize(const float* x, std::size_t n, Grid grid,
+                                            float* y, std::int8_t* state) {
   for (std::size_t i = 0; i < n; ++i) {
     const float v = x[i] / grid.step;
-    // v is finite or NaN here: NaN fails the comparison and means the zero point.
+    // As encode() rounds. Adding zero takes the sign from a negative zero, as a code
+    // does.
     const float near =
-        std::nearbyint((v - grid.least) * grid.inverse_stride) * grid.stride + grid.least;
-    const float at = near + grid.zero;
-    const float code = std::min(std::max(at, grid.lo), grid.hi);
-    y[i] = v == v ? (code - grid.zero) * grid.step : 0.0F;
+        kOdd ? 2.0F * std::floor(v * 0.5F) + 1.0F : std::nearbyint(v) + 0.0F;
+    const float code = std::min(std::max(near, grid.least), grid.most);
+    // NaN fails the comparison and means what 0 means.
+    y[i] = v == v ? code * grid.step : (kOdd ? grid.step : 0.0F);
     if (state != nullptr) {
-      const float exact = v + grid.zero;
       const float error = (near - v) * grid.inverse_stride * kStateScale;
       const float kept = std::min(std::max(std::nearbyint(error), -126.0F), 126.0F);
-      const float outside = exact < grid.lo ? float{kBelow} : float{kAbove};
-      const bool inside = exact >= grid.lo && exact <= grid.hi;
+      const float outside = v < grid.least ? float{kBelow} : float{kAbove};
+      const bool inside = v >= grid.least && v <= grid.most;
       state[i] = static_cast<std::int8_t>(static_cast<int>(inside ? kept : outside));
     }
   }
 }
 
+// A template cannot be cloned for several processors, so each use is a function.
+QOPT_VECTORISED void quantize_even(const float* x, std::size_t n, Grid grid, float* y,
+                                   std::int8_t* state) {
+  quantize<false>(x, n, grid, y, state);
+}
+QOPT_VECTORISED void quantize_odd(const float* x, std::size_t n, Grid grid, float* y,
+                                  std::int8_t* state) {
+  quantize<true>(x, n, grid, y, state);
+}
+
 QOPT_VECTORISED void noise(const float* x, const float* u, std::size_t n, Grid grid,
                            float* y, std::int8_t* state) {
   for (std::size_t i = 0; i < n; ++i) {
-    const float v = x[i] / grid.step + grid.zero;
+    const float v = x[i] / grid.step;
     const float moved = v + u[i] * grid.stride;
-    const float code = std::min(std::max(moved, grid.lo), grid.hi);
-    y[i] = v == v ? (code - grid.zero) * grid.step : 0.0F;
-    const float outside = v < grid.lo ? float{kBelow} : float{kAbove};
-    const bool inside = v >= grid.lo && v <= grid.hi;
+    const float code = std::min(std::max(moved, grid.least), grid.most);
+    y[i] = v == v ? code * grid.step : 0.0F;
+    const float outside = v < grid.least ? float{kBelow} : float{kAbove};
+    const bool inside = v >= grid.least && v <= grid.most;
     state[i] = static_cast<std::int8_t>(static_cast<int>(inside ? 0.0F : outside));
   }
 }
@@ -107,7 +116,6 @@ template <bool kWithCode>
   result = sums;
 }
 
-// A template cannot be cloned for several processors, so each use is a function.
 QOPT_VECTORISED void backward_plain(const float* g, const std::int8_t* state,
                                     std::size_t n, Factors f, float* gx, Lanes& sums) {
   backward<false>(g, state, nullptr, n, f, gx, sums);
@@ -128,7 +136,8 @@ double total(const Wide& lanes) {
 
 void quantize_row(std::span<const float> x, float step, const Levels& levels, float* y,
                   std::int8_t* state) {
-  quantize(x.data(), x.size(), grid_of(step, levels), y, state);
+  const auto run = levels.stride == 1.0F ? quantize_even : quantize_odd;
+  run(x.data(), x.size(), grid_of(step, levels), y, state);
 }
 
 void add_noise_row(std::span<const float> x, std::span<const float> u, float step,

@@ -23,7 +23,8 @@ struct Levels {
 constexpr float kStateScale = 252.0F;
 constexpr std::int8_t kBelow = -127, kAbove = 127;
 
-/// y = decode(encode(x)) as lib/graph/encoding.h has it, NaN to 0; `state` may be null.
+/// y = decode(encode(x)) as lib/graph/encoding.h has it, to the bit. `state` may be null;
+/// NaN counts as above the levels there.
 void quantize_row(std::span<const float> x, float step, const Levels& levels, float* y,
                   std::int8_t* state);
 

@@ -35,22 +35,24 @@ Quantized quantize_tensor(const at::Tensor& x, const at::Tensor& step,
                           const std::vector<Levels>& levels, const at::Tensor& noise) {
   const Levels& l = levels.front();  // rows differ in zero only
   const at::Tensor s = along_rows(step, x), zero = zeros_of(levels, x);
+  // Codes count from the zero point, as in the kernels.
+  const at::Tensor least = l.lo - zero, most = l.hi - zero;
+  const bool is_odd = l.stride != 1.0F;
   const at::Tensor v = x / s;
-  const at::Tensor exact = v + zero;
-  const float least = l.stride == 1.0F ? 0.0F : 1.0F;
   at::Tensor moved, error;
   if (noise.defined()) {
-    moved = exact + noise * l.stride;
+    moved = v + noise * l.stride;
     error = at::zeros_like(v);
   } else {
-    const at::Tensor near = ((v - least) / l.stride).round() * l.stride + least;
-    moved = near + zero;
-    error = ((near - v) / l.stride * kStateScale).round().clamp(-126, 126);
+    moved = is_odd ? (v * 0.5).floor() * 2.0 + 1.0 : v.round() + 0.0;
+    error = ((moved - v) * (1.0F / l.stride) * kStateScale).round().clamp(-126, 126);
   }
-  const at::Tensor y = ((moved.clamp(l.lo, l.hi) - zero) * s).nan_to_num(0.0);
-  at::Tensor state = at::where(exact < l.lo, at::full_like(v, float{kBelow}), error);
-  state = at::where(exact > l.hi, at::full_like(v, float{kAbove}), state);
-  return {y, state.nan_to_num(float{kAbove}).to(at::kChar)};
+  const at::Tensor if_nan = is_odd && !noise.defined() ? s : at::zeros_like(s);
+  const at::Tensor codes = at::minimum(at::maximum(moved, least), most);
+  const at::Tensor y = at::where(v.isnan(), if_nan, codes * s);
+  at::Tensor state = at::where(v < least, at::full_like(v, float{kBelow}), error);
+  state = at::where((v <= most).logical_not(), at::full_like(v, float{kAbove}), state);
+  return {y, state.to(at::kChar)};
 }
 
 Backward backward_tensor(const at::Tensor& g, const at::Tensor& state,
