@@ -165,8 +165,13 @@ FakeQuantizer::FakeQuantizer(Affine start, const Estimator& estimator, Role role
   step_ = at::empty({static_cast<std::int64_t>(start_.scale.size())}, at::kFloat);
   std::ranges::copy(start_.scale, step_.data_ptr<float>());
   if (estimator.latent == Latent::Tanh && role == Role::Weights) {
-    // The largest number is 1 and gets the largest code.
-    step_.fill_(1.0F / static_cast<float>(code_max(start_.levels, start_.bits)));
+    // The largest number is 1 and gets the largest code (or, where no code is above the
+    // zero point, the smallest).
+    for (std::size_t c = 0; c < start_.scale.size(); ++c) {
+      const Levels l = levels(c);
+      const float reach = l.hi > l.zero ? l.hi - l.zero : l.zero - l.lo;
+      step_.data_ptr<float>()[c] = 1.0F / reach;
+    }
   }
   offset_ = at::full({1}, -static_cast<float>(start_.zero_point[0]) * start_.scale[0],
                      at::kFloat);

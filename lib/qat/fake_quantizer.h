@@ -50,7 +50,10 @@ class FakeQuantizer {
   at::Tensor& offset() { return offset_; }
   const at::Tensor& step() const { return step_; }
   bool learns_step() const { return estimator_->learns != Learns::Nothing; }
-  bool learns_offset() const { return estimator_->learns == Learns::StepAndOffset; }
+  /// Symmetric level sets keep their zero point at 0 whatever the estimator.
+  bool learns_offset() const {
+    return estimator_->learns == Learns::StepAndOffset && !is_symmetric(start_.levels);
+  }
 
  private:
   Levels levels(std::size_t channel) const;
