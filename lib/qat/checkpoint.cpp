@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <system_error>
 
 #include "lib/core/error.h"
@@ -20,7 +21,9 @@ namespace {
 constexpr std::string_view kMagic = "QOPTCKP1";
 constexpr std::size_t kDigest = 64;
 constexpr std::array kNames = {"a.ckpt", "b.ckpt"};
-constexpr std::uint64_t kMaxElements = 1ULL << 34;
+constexpr std::uint64_t kMaxElements = 1ULL << 34, kMaxExtent = 1ULL << 28;
+constexpr std::size_t kMaxRank = 8;
+constexpr std::uint64_t kMaxHeader = 1ULL << 28;
 
 std::string to_bytes(const Checkpoint& c) {
   nlohmann::json header = c.header;
@@ -65,15 +68,23 @@ std::optional<Checkpoint> from_bytes(std::string_view bytes) {
     c.identity = c.header.at("identity").get<std::string>();
     std::size_t at = prefix + length;
     for (const auto& item : c.header.at("tensors")) {
+      for (const auto& extent : item.at("shape")) {
+        if (!extent.is_number_integer()) return std::nullopt;  // get() would round
+      }
       const auto shape = item.at("shape").get<std::vector<std::int64_t>>();
       std::uint64_t elements = 1;
+      // Every extent is bounded too, zeros or not: LibTorch multiplies them for strides.
       for (const std::int64_t extent : shape) {
-        if (extent < 0 || elements > kMaxElements) return std::nullopt;
+        if (extent < 0 || static_cast<std::uint64_t>(extent) > kMaxExtent)
+          return std::nullopt;
         elements *= static_cast<std::uint64_t>(extent);
+        if (elements > kMaxElements) return std::nullopt;
       }
+      if (shape.size() > kMaxRank) return std::nullopt;
       const bool is_float = item.at("type") == "f32";
+      if (!is_float && item.at("type") != "i64") return std::nullopt;
       const std::uint64_t size = elements * (is_float ? 4 : 8);
-      if (elements > kMaxElements || size > body.size() - at) return std::nullopt;
+      if (size > body.size() - at) return std::nullopt;
       at::Tensor tensor = at::empty(shape, is_float ? at::kFloat : at::kLong);
       std::memcpy(tensor.data_ptr(), body.data() + at, size);
       at += size;
@@ -83,6 +94,30 @@ std::optional<Checkpoint> from_bytes(std::string_view bytes) {
     return c;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
+  }
+}
+
+/// Step in the header of a file of this identity; -1 where there is none to be read. The
+/// tensors are not looked at: this only decides which file goes first.
+std::int64_t step_of(const std::filesystem::path& path, const std::string& identity) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<unsigned char, 16> prefix{};
+  if (!file.read(reinterpret_cast<char*>(prefix.data()), prefix.size())) return -1;
+  std::uint64_t length = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    length |= std::uint64_t{prefix[kMagic.size() + i]} << (8 * i);
+  }
+  std::error_code failed;
+  const std::uint64_t size = std::filesystem::file_size(path, failed);
+  if (failed || length > kMaxHeader || length > size) return -1;
+  std::string text(length, '\0');
+  if (!file.read(text.data(), static_cast<std::streamsize>(length))) return -1;
+  try {
+    const nlohmann::json header = nlohmann::json::parse(text);
+    if (header.at("identity").get<std::string>() != identity) return -1;
+    return header.at("step").get<std::int64_t>();
+  } catch (const nlohmann::json::exception&) {
+    return -1;
   }
 }
 
@@ -96,13 +131,11 @@ void CheckpointFolder::write(const Checkpoint& checkpoint) const {
     throw Error(ExitCode::Usage, printable(folder_.string()),
                 "cannot make the checkpoint folder: " + failed.message());
   }
-  // Turns by age; a file that does not exist is the oldest.
-  const auto age = [&](std::size_t i) {
-    std::error_code absent;
-    const auto time = std::filesystem::last_write_time(folder_ / kNames[i], absent);
-    return absent ? std::filesystem::file_time_type::min() : time;
+  // By step, not by time: two writes may fall into one tick of the clock.
+  const auto step = [&](std::size_t i) {
+    return step_of(folder_ / kNames[i], checkpoint.identity);
   };
-  const std::size_t older = age(0) <= age(1) ? 0 : 1;
+  const std::size_t older = step(0) <= step(1) ? 0 : 1;
   write_file_atomic(folder_ / kNames[older], to_bytes(checkpoint));
 }
 

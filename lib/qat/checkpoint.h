@@ -31,8 +31,9 @@ class CheckpointFolder {
   /// `folder` is made when the first checkpoint is written; empty: nothing is kept.
   explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// Replaces the older of the two files, atomically. Throws Error(Usage) naming the path
-  /// (unwritable, disk full); the newer file is untouched then.
+  /// Replaces the file of the lower step (absent, damaged and foreign ones first),
+  /// atomically. Throws Error(Usage) naming the path (unwritable, disk full); the other
+  /// file is untouched then.
   void write(const Checkpoint& checkpoint) const;
   /// The newest file of this identity that is whole. Damaged or foreign files are named
   /// in `notes`, with what was done instead.
