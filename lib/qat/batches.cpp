@@ -61,6 +61,14 @@ Batches::Batches(const data::Dataset& samples, std::int64_t size, std::int64_t s
                             samples.size(), size * shards));
   }
   const data::Sample first = samples.sample(0);
+  for (const Tensor& input : first.inputs) {
+    if (input.dtype() != DType::F32) {
+      throw Error(
+          ExitCode::Data, samples.description(),
+          fmt::format("training reads f32 inputs, not {}", dtype_name(input.dtype())));
+    }
+    shapes_.push_back(input.shape());
+  }
   const bool images = first.inputs.size() == 1 && first.inputs[0].shape().size() == 4;
   if ((augment.crop > 0 || augment.flip) && !images) {
     throw Error(ExitCode::Data, samples.description(),
@@ -85,9 +93,18 @@ Batch Batches::part(std::int64_t step, std::int64_t shard) const {
   for (std::int64_t i = 0; i < size_; ++i) {
     const std::int64_t index = order_[static_cast<std::size_t>(first + i)];
     const data::Sample sample = samples_.sample(index);
+    const auto fits = [](const Tensor& input, const Shape& shape) {
+      return input.dtype() == DType::F32 && input.shape() == shape;
+    };
+    if (!std::ranges::equal(sample.inputs, shapes_, fits)) {
+      throw Error(ExitCode::Data,
+                  fmt::format("{}, sample {}", samples_.description(), index),
+                  "its inputs have other shapes than those of sample 0",
+                  "resize or crop in data.train");
+    }
     if (i == 0) {
       for (const Tensor& input : sample.inputs) {
-        std::vector<std::int64_t> shape = input.shape();
+        Shape shape = input.shape();
         shape[0] = size_;
         batch.inputs.push_back(at::empty(shape, at::kFloat));
       }

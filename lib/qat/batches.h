@@ -25,15 +25,16 @@ Rng stream(std::uint64_t seed, std::uint64_t purpose, std::uint64_t a, std::uint
 class Batches {
  public:
   /// `size` samples a part, `shards` parts a step; incomplete steps at an epoch's end are
-  /// left out. Throws Error(Data) when there are fewer samples than one step needs, and
-  /// for augmentation of inputs that are no images.
+  /// left out. Throws Error(Data) when there are fewer samples than one step needs, for
+  /// inputs that are no f32, and for augmentation of inputs that are no images.
   Batches(const data::Dataset& samples, std::int64_t size, std::int64_t shards,
           Augment augment, std::uint64_t seed);
 
   std::int64_t steps_per_epoch() const { return steps_; }
   /// Fixes the order for the epoch of `step`; call before `part`, from one thread.
   void begin_step(std::int64_t step);
-  /// Part `shard` of that step. Thread-safe.
+  /// Part `shard` of that step. Thread-safe. Throws Error(Data) naming a sample of
+  /// another shape, or with a label where others have none.
   Batch part(std::int64_t step, std::int64_t shard) const;
 
  private:
@@ -43,6 +44,7 @@ class Batches {
   std::uint64_t seed_;
   std::int64_t epoch_ = -1;
   std::vector<std::int64_t> order_;
+  std::vector<Shape> shapes_;  // of one sample's inputs
 };
 
 }  // namespace qopt::qat

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "lib/qat/losses.h"
 
+#include <fmt/format.h>
+
 #include "lib/core/error.h"
 
 namespace qopt::qat {
@@ -19,6 +21,25 @@ at::Tensor distillation(const LossInputs& in, double temperature) {
   return divergence * (temperature * temperature);
 }
 
+/// Labels must name classes of the scores; LibTorch's own complaint names neither.
+void require_classes(const LossInputs& in) {
+  if (in.scores.dim() != 2) {
+    throw Error(ExitCode::ModelUnsupported, "",
+                fmt::format("losses with labels need scores by sample and class; the "
+                            "model's output has {} axes",
+                            in.scores.dim()),
+                "leave cross_entropy, mse and l1 at 0 and use distillation");
+  }
+  const auto least = in.labels.min().item<std::int64_t>();
+  const auto most = in.labels.max().item<std::int64_t>();
+  if (least < 0 || most >= in.scores.size(1)) {
+    throw Error(ExitCode::Data, "",
+                fmt::format("label {} of a training sample, but the model has {} classes",
+                            least < 0 ? least : most, in.scores.size(1)),
+                "check data.train");
+  }
+}
+
 }  // namespace
 
 bool needs_labels(const LossConfig& c) {
@@ -31,6 +52,7 @@ at::Tensor loss_of(const LossConfig& c, const LossInputs& in) {
     throw Error(ExitCode::Data, "", "the training samples have no labels",
                 "leave cross_entropy, mse and l1 at 0 and use distillation");
   }
+  if (needs_labels(c)) require_classes(in);
   at::Tensor total = at::zeros({}, in.scores.options());
   if (c.cross_entropy > 0) {
     total = total + c.cross_entropy * at::cross_entropy_loss(in.scores, in.labels, {},

@@ -18,7 +18,8 @@ struct LossInputs {
 };
 
 /// The weighted sum of the configured terms, each a mean over the batch. Throws
-/// Error(Data) when a term wants labels and there are none.
+/// Error(Data) when a term wants labels and there are none, or they are no classes of the
+/// scores.
 at::Tensor loss_of(const LossConfig& config, const LossInputs& inputs);
 
 /// True when a term compares with labels, or with the original.
