@@ -2,8 +2,6 @@
 // Running and freezing of a Network; how it is put together is in network_build.cpp.
 #include "lib/qat/network.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -31,7 +29,9 @@ class Network::Semantics {
   using Value = at::Tensor;
 
   Semantics(const Network& network, const Pass& pass)
-      : network_(network), pass_(pass), float_(network.original_) {
+      : network_(network),
+        pass_(pass),
+        float_(pass.mode == Mode::TrainFloat ? network.original_ : network.quantized_) {
     for (const Layer& layer : network.layers_) {
       float_.bind(layer.weight_id, weights_of(layer));
       if (layer.bias.defined()) float_.bind(*layer.bias_id, layer.bias);
@@ -144,8 +144,9 @@ std::vector<Checkpoint::Entry> Network::state() {
         add(".variance", norms_[*layer.norm].variance);
   }
   for (std::size_t i = 0; i < quantizers_.size(); ++i) {
-    entries.push_back({fmt::format("{}.step", i), quantizers_[i]->step().detach()});
-    entries.push_back({fmt::format("{}.offset", i), quantizers_[i]->offset().detach()});
+    const std::string& name = quantizer_names_[i];
+    entries.push_back({name + ".activation_step", quantizers_[i]->step().detach()});
+    entries.push_back({name + ".activation_offset", quantizers_[i]->offset().detach()});
   }
   return entries;
 }

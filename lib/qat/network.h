@@ -81,11 +81,12 @@ class Network {
   /// offsets that do not learn, statistics. Writing into the tensors puts a state back.
   std::vector<Checkpoint::Entry> state();
 
-  /// Estimators that project recompute their steps; `blend` as in BCGD moves latent
-  /// weights towards the quantised ones first.
+  /// Between gradients and optimiser: estimators that blend move latent weights towards
+  /// the quantised ones, y <- (1 - blend) y + blend w (BCGD).
   void before_step(double blend);
-  /// After the optimiser: steps stay positive, batch-norm factors too (a layer's codes
-  /// keep their sign when the factor is folded into the scale).
+  /// After the optimiser: estimators that project recompute their steps; steps stay
+  /// positive, batch-norm factors too (a layer's codes keep their sign when the factor is
+  /// folded into the scale).
   void after_step();
 
   /// Codes of every quantised layer at present, by layer in graph order.
@@ -111,6 +112,8 @@ class Network {
   void add_quantizers(const QatConfig& config);
   void bypass_clamps();
   void find_analog_ranges();
+  void quantize_operands();
+  void require_counterparts() const;
   ValueId trained_value(const std::string& encoded_name) const;
   std::vector<double> norm_factors(const Layer& layer) const;  // gamma / deviation
   const Layer& layer_of_norm(std::size_t norm) const;
@@ -119,8 +122,10 @@ class Network {
   Graph training_, encoded_;
   at::Device device_;
   aten::FloatSemantics original_;
+  aten::FloatSemantics quantized_;  // original_ with constant operands as encoded
   std::vector<Layer> layers_;
   std::vector<std::unique_ptr<FakeQuantizer>> quantizers_;  // activations
+  std::vector<std::string> quantizer_names_;                // of their first values
   std::optional<AnalogTraining> analog_;
   std::map<std::uint32_t, std::size_t> layer_of_;      // by training value
   std::map<std::uint32_t, std::size_t> quantizer_of_;  // by training value

@@ -100,10 +100,12 @@ Network::Network(const Graph& training, const Graph& encoded, const QatConfig& c
       encoded_(encoded),
       device_(device),
       original_(training),
+      quantized_(training),
       analog_(config.analog) {
   for (std::uint32_t i = 0; i < training_.values().size() && !device_.is_cpu(); ++i) {
     if (!training_.values()[i].constant) continue;
     original_.bind(ValueId{i}, original_.bound(ValueId{i}).to(device_));
+    quantized_.bind(ValueId{i}, original_.bound(ValueId{i}));
   }
   QOPT_CHECK(encoded.level() == Level::Encoded, "training starts from an Encoded graph");
   bypassed_.assign(training_.values().size(), false);
@@ -111,6 +113,8 @@ Network::Network(const Graph& training, const Graph& encoded, const QatConfig& c
   add_quantizers(config);
   bypass_clamps();
   find_analog_ranges();
+  quantize_operands();
+  require_counterparts();
   after_step();  // projecting estimators start from the exact step
 }
 
@@ -268,6 +272,7 @@ void Network::add_quantizers(const QatConfig& config) {
       quantizers_.push_back(std::make_unique<FakeQuantizer>(
           start, fixed ? *find_estimator("clipped_relu") : *estimator, Role::Activations,
           static_cast<float>(config.ewgs_delta), device_));
+      quantizer_names_.push_back(value.name);
       FakeQuantizer& added = *quantizers_.back();
       const Group group = added.estimator().decays ? Group::DecayedSteps : Group::Steps;
       if (added.learns_step()) {
@@ -333,6 +338,38 @@ void Network::bypass_clamps() {
                            e.levels != LevelSet::O;
     const bool unbounded = std::isinf(clamp->hi) && clamp->hi > 0;
     if (by_levels && unbounded && clamp->lo == 0) bypassed_[node.output.index] = true;
+  }
+}
+
+/// Constants with an encoding that does not train (operands of sums and products) are
+/// what they decode to.
+void Network::quantize_operands() {
+  for (std::uint32_t i = 0; i < encoded_.values().size(); ++i) {
+    const Value& value = encoded_.values()[i];
+    if (!value.constant || !value.encoding || quantizer_of_encoded_.contains(i)) continue;
+    const auto twin = training_.find(value.name);
+    if (!twin || !training_.is_constant(*twin)) continue;
+    const at::Tensor& original = original_.bound(*twin);
+    if (original.sizes() != at::IntArrayRef(value.shape)) continue;
+    // Layers' weights are bound anew in each pass.
+    const bool is_weight = std::ranges::any_of(
+        layers_, [&](const Layer& layer) { return layer.weight_id == *twin; });
+    if (is_weight) continue;
+    quantized_.bind(*twin, aten::fake_quantize(original, *value.encoding));
+  }
+}
+
+/// What the Encoded graph does not have was folded into a layer there, and would be lost
+/// when this graph's layer is folded in its place.
+void Network::require_counterparts() const {
+  for (const Node& node : training_.nodes()) {
+    if (norm_of_.contains(node.output.index) || keeps_encoding(node.op)) continue;
+    const std::string& name = training_.value(node.output).name;
+    const auto twin = encoded_.find(name);
+    const auto producer = twin ? encoded_.producer(*twin) : std::nullopt;
+    if (!producer || encoded_.nodes()[*producer].op.index() != node.op.index()) {
+      no_counterpart(name);
+    }
   }
 }
 
