@@ -29,6 +29,11 @@ const at::Tensor* find(const std::vector<Checkpoint::Entry>& entries,
   return found == entries.end() ? nullptr : &found->tensor;
 }
 
+bool fits(const at::Tensor* state, const at::Tensor& parameter) {
+  return state != nullptr && state->sizes() == parameter.sizes() &&
+         state->scalar_type() == parameter.scalar_type();
+}
+
 }  // namespace
 
 struct Optimizers::Impl {
@@ -127,22 +132,22 @@ bool Optimizers::restore(const std::vector<Checkpoint::Entry>& entries) {
     if (impl_->is_sgd()) {
       const at::Tensor* momentum = find(entries, "momentum/" + p.name);
       if (momentum == nullptr) continue;  // it never had a gradient
-      if (momentum->sizes() != p.tensor.sizes()) return false;
+      if (!fits(momentum, p.tensor)) return false;
       auto state = std::make_unique<torch::optim::SGDParamState>();
-      state->momentum_buffer(momentum->clone());
+      state->momentum_buffer(momentum->clone().to(p.tensor.device()));
       impl_->optimizer->state()[key_of(p.tensor)] = std::move(state);
     } else {
       const at::Tensor* mean = find(entries, "mean/" + p.name);
       if (mean == nullptr) continue;
       const at::Tensor* square = find(entries, "square/" + p.name);
       const at::Tensor* count = find(entries, "count/" + p.name);
-      if (square == nullptr || count == nullptr || mean->sizes() != p.tensor.sizes() ||
-          square->sizes() != p.tensor.sizes()) {
+      if (!fits(mean, p.tensor) || !fits(square, p.tensor)) return false;
+      if (count == nullptr || count->numel() != 1 || count->scalar_type() != at::kLong) {
         return false;
       }
       auto state = std::make_unique<torch::optim::AdamWParamState>();
-      state->exp_avg(mean->clone());
-      state->exp_avg_sq(square->clone());
+      state->exp_avg(mean->clone().to(p.tensor.device()));
+      state->exp_avg_sq(square->clone().to(p.tensor.device()));
       state->step(count->item<std::int64_t>());
       impl_->optimizer->state()[key_of(p.tensor)] = std::move(state);
     }

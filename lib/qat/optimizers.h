@@ -24,7 +24,8 @@ class Optimizers {
 
   /// Momenta and the like, named after their parameters.
   std::vector<Checkpoint::Entry> state() const;
-  /// Puts back what state() gave; false when an entry is missing.
+  /// Puts back what state() gave; false when an entry is missing or fits
+  /// no parameter.
   bool restore(const std::vector<Checkpoint::Entry>& entries);
 
  private:

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "lib/core/files.h"
 #include "lib/core/interrupt.h"
@@ -15,6 +16,7 @@
 #include "lib/core/parallel.h"
 #include "lib/qat/batches.h"
 #include "lib/qat/checkpoint.h"
+#include "lib/qat/history.h"
 #include "lib/qat/losses.h"
 #include "lib/qat/network.h"
 #include "lib/qat/optimizers.h"
@@ -34,17 +36,6 @@ struct Part {
   double loss = 0;
   std::int64_t correct = 0, count = 0;
   std::vector<at::Tensor> gradients;
-};
-
-/// Sums since the last visit.
-struct Stretch {
-  double loss = 0;
-  std::int64_t steps = 0, correct = 0, count = 0;
-  std::vector<std::int64_t> flips;  // by layer
-
-  double accuracy() const {
-    return 100.0 * static_cast<double>(correct) / static_cast<double>(count);
-  }
 };
 
 at::Device device_of(const QatRun& run) {
@@ -78,6 +69,13 @@ class Trainer {
                   fmt::format("{} samples cannot be split into {} equal shards",
                               config.batch, config.shards));
     }
+    const auto features = run.training.find(feature_value());
+    if (config.loss.features > 0 && !(features && run.training.producer(*features))) {
+      throw Error(
+          ExitCode::Usage, "qat.loss.feature_value",
+          fmt::format("the model computes no value '{}'", printable(feature_value())),
+          "'qopt inspect' lists their names");
+    }
     for (const Network::LayerCodes& layer : network_.codes()) {
       result_.flips.push_back({layer.layer, {}});
       weights_ += layer.codes.size();
@@ -89,7 +87,7 @@ class Trainer {
 
   QatResult run() {
     if (!resume()) {
-      result_.start_score = run_.judge(run_.encoded);
+      result_.start_score = score_of(run_.encoded);
       visit();
     }
     codes_ = network_.codes();
@@ -166,6 +164,10 @@ class Trainer {
     network_.before_step(config_.blend);
     optimizers_.step(gradients,
                      learning_rate(config_, step_, total_, batches_.steps_per_epoch()));
+    for (const at::Tensor& leaf : leaves) {
+      // Quantisers would hide it from the loss: NaN encodes as zero, infinity clamps.
+      if (!leaf.isfinite().all().item<bool>()) diverged("a parameter is not finite");
+    }
     network_.after_step();
     if (config_.ema > 0) follow_average();
   }
@@ -313,7 +315,7 @@ class Trainer {
                     static_cast<double>(stretch_.steps);
     }
     visit.hash = hash();
-    visit.score = run_.judge(network_.freeze());
+    visit.score = score_of(network_.freeze());
     // The start does not compete: the float model may have learned the selection samples
     // by heart, which training on others makes it forget.
     const bool is_first = result_.visits.size() == 1;
@@ -342,6 +344,14 @@ class Trainer {
     return fmt::format(
         "epoch {:.2f}: loss {:.4f}, training {:.2f} %, {}, {:.3f} % of codes flip a step",
         visit.epoch, visit.loss, visit.accuracy, judged, 100 * visit.flips);
+  }
+
+  /// Finite, so that it can be compared and kept in a checkpoint: an exact result is the
+  /// best, none at all the worst.
+  double score_of(const Graph& candidate) const {
+    const double score = run_.judge(candidate);
+    constexpr double kMost = std::numeric_limits<double>::max();
+    return std::isnan(score) ? -kMost : std::clamp(score, -kMost, kMost);
   }
 
   std::string hash() const {
@@ -407,21 +417,7 @@ class Trainer {
       c.tensors.push_back({"average/" + network_.parameters()[i].name, average_[i]});
     }
     for (Checkpoint::Entry& entry : optimizers_.state()) c.tensors.push_back(entry);
-    nlohmann::json& h = c.header;
-    h["best_score"] = best_score_, h["best_step"] = result_.best_step;
-    h["start_score"] = result_.start_score;
-    h["stretch"] = {{"loss", stretch_.loss},
-                    {"steps", stretch_.steps},
-                    {"correct", stretch_.correct},
-                    {"count", stretch_.count},
-                    {"flips", stretch_.flips}};
-    h["visits"] = nlohmann::json::array();
-    for (const Visit& v : result_.visits) {
-      h["visits"].push_back({v.step, v.epoch, v.learning_rate, v.loss, v.accuracy,
-                             v.score, v.hash, v.flips, v.best});
-    }
-    h["flips"] = nlohmann::json::array();
-    for (const LayerFlips& f : result_.flips) h["flips"].push_back(f.share);
+    write_history(c.header, result_, stretch_, best_score_);
     folder_.write(c);
   }
 
@@ -433,44 +429,43 @@ class Trainer {
       result_.findings.push_back(note);
     }
     if (!found) return false;
-    const auto entry = [&](const std::string& name) -> const at::Tensor& {
-      const auto at = std::ranges::find(found->tensors, name, &Checkpoint::Entry::name);
-      if (at == found->tensors.end()) {
-        throw Error(ExitCode::Data, printable(run_.checkpoint.string()),
-                    fmt::format("the checkpoint has no '{}'", printable(name)),
-                    "remove the folder to start anew");
-      }
-      return at->tensor;
-    };
     const auto names = network_.state();
     best_.clear();
     for (const Checkpoint::Entry& own : names) {
-      put({own.tensor}, {entry("now/" + own.name)});
-      best_.push_back(entry("best/" + own.name).clone());
+      put({own.tensor}, {entry_of(*found, "now/" + own.name, own.tensor)});
+      best_.push_back(entry_of(*found, "best/" + own.name, own.tensor).clone());
     }
     for (std::size_t i = 0; i < average_.size(); ++i) {
-      put({average_[i]}, {entry("average/" + network_.parameters()[i].name)});
+      const std::string name = "average/" + network_.parameters()[i].name;
+      put({average_[i]}, {entry_of(*found, name, average_[i])});
     }
-    if (!optimizers_.restore(found->tensors)) {
-      throw Error(ExitCode::Data, printable(run_.checkpoint.string()),
-                  "the checkpoint's optimizer state does not fit",
-                  "remove the folder to start anew");
+    if (!optimizers_.restore(found->tensors)) misfit("its optimizer state does not fit");
+    if (found->step < 0 || found->step > total_) {
+      misfit(fmt::format("it is of step {} of {}", found->step, total_));
     }
-    const nlohmann::json& h = found->header;
     step_ = found->step;
-    best_score_ = h.at("best_score"), result_.best_step = h.at("best_step");
-    result_.start_score = h.at("start_score");
-    const nlohmann::json& s = h.at("stretch");
-    stretch_ = {s.at("loss"), s.at("steps"), s.at("correct"), s.at("count"),
-                s.at("flips").get<std::vector<std::int64_t>>()};
-    for (const auto& v : h.at("visits")) {
-      result_.visits.push_back({v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8]});
-    }
-    for (std::size_t l = 0; l < result_.flips.size(); ++l) {
-      result_.flips[l].share = h.at("flips").at(l).get<std::vector<double>>();
-    }
+    const auto fault = read_history(found->header, result_, stretch_, best_score_);
+    if (fault) misfit(*fault);
     if (run_.note) run_.note(fmt::format("resumed at step {} of {}", step_, total_));
     return true;
+  }
+
+  [[noreturn]] void misfit(const std::string& why) const {
+    throw Error(ExitCode::Data, printable(run_.checkpoint.string()),
+                "the checkpoint cannot be used: " + printable(why),
+                "remove the folder to start anew");
+  }
+
+  /// The tensor of that name, of the type and shape of `like`.
+  const at::Tensor& entry_of(const Checkpoint& c, const std::string& name,
+                             const at::Tensor& like) const {
+    const auto at = std::ranges::find(c.tensors, name, &Checkpoint::Entry::name);
+    if (at == c.tensors.end()) misfit(fmt::format("it has no '{}'", name));
+    if (at->tensor.sizes() != like.sizes() ||
+        at->tensor.scalar_type() != like.scalar_type()) {
+      misfit(fmt::format("'{}' has another shape or type", name));
+    }
+    return at->tensor;
   }
 
   const QatConfig& config_;
