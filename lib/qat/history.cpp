@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "lib/qat/history.h"
 
+#include <fmt/format.h>
+
 namespace qopt::qat {
+
+std::string text_of(const Visit& visit) {
+  const std::string judged =
+      fmt::format("selection {:.2f}{}", visit.score, visit.best ? " (best)" : "");
+  if (visit.step == 0) return fmt::format("before training: {}", judged);
+  return fmt::format(
+      "epoch {:.2f}: loss {:.4f}, training {:.2f} %, {}, {:.3f} % of codes flip a step",
+      visit.epoch, visit.loss, visit.accuracy, judged, 100 * visit.flips);
+}
 
 void write_history(nlohmann::json& header, const QatResult& result,
                    const Stretch& stretch, double best_score) {

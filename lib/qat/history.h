@@ -24,6 +24,9 @@ struct Stretch {
   }
 };
 
+/// One line for who watches.
+std::string text_of(const Visit& visit);
+
 /// Adds visits, flips, scores and the sums to `header`.
 void write_history(nlohmann::json& header, const QatResult& result,
                    const Stretch& stretch, double best_score);

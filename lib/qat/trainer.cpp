@@ -291,7 +291,7 @@ class Trainer {
   }
 
   void visit() {
-    const std::vector<at::Tensor> own = copy_of(parameters());
+    const std::vector<at::Tensor> own = copy_of(state());
     if (config_.ema > 0) put(parameters(), average_), network_.after_step();
     reestimate();
     Visit visit;
@@ -334,16 +334,18 @@ class Trainer {
     }
     stretch_ = {};
     stretch_.flips.assign(result_.flips.size(), 0);
-    if (config_.ema > 0) put(parameters(), own), network_.after_step();
+    if (config_.ema > 0) put_back(own);
   }
 
-  static std::string text_of(const Visit& visit) {
-    const std::string judged =
-        fmt::format("selection {:.2f}{}", visit.score, visit.best ? " (best)" : "");
-    if (visit.step == 0) return fmt::format("before training: {}", judged);
-    return fmt::format(
-        "epoch {:.2f}: loss {:.4f}, training {:.2f} %, {}, {:.3f} % of codes flip a step",
-        visit.epoch, visit.loss, visit.accuracy, judged, 100 * visit.flips);
+  /// The state before the averages took its place, steps too: fitting them anew would
+  /// start from where the averages left them. Statistics stay re-estimated.
+  void put_back(const std::vector<at::Tensor>& own) {
+    const auto entries = network_.state();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const std::string& name = entries[i].name;
+      if (name.ends_with(".mean") || name.ends_with(".variance")) continue;
+      put({entries[i].tensor}, {own[i]});
+    }
   }
 
   /// Finite, so that it can be compared and kept in a checkpoint: an exact result is the
