@@ -166,6 +166,18 @@ class LayerBuilder {
     return p;
   }
 
+  /// Sum of each output channel's stored weight codes: what a zero point of x multiplies.
+  std::vector<std::int64_t> weight_sums() const {
+    const Value& weights = in(1);
+    const auto codes = weights.constant->template values<std::int8_t>();
+    const std::size_t rows = static_cast<std::size_t>(weights.shape[0]);
+    std::vector<std::int64_t> sums(rows);
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      sums[i / (codes.size() / rows)] += codes[i];
+    }
+    return sums;
+  }
+
   void conv_call(std::string kernel, const qrt_conv2d_params& p,
                  std::size_t scratch_bytes) {
     code_.scratch_bytes = scratch_bytes;
@@ -185,6 +197,10 @@ class LayerBuilder {
     field("weight_bits", p.weight_bits), field("bias_bytes", p.bias_bytes);
     field("acc64", p.acc64), field("narrow_weights", p.narrow_weights);
     if (p.odd_weights != 0) field("odd_weights", p.odd_weights);
+    if (p.x_zero != 0 && (kernel == "conv2d_s8" || kernel == "depthwise_s8")) {
+      code_.arrays = {{"int32_t", "weight_sums", weight_sums()}};
+      fields.push_back({"weight_sums", "weight_sums"});
+    }
     std::vector<std::string> operands;
     for (std::size_t i = 0; i < 5; ++i) operands.push_back(operand(i));
     operands.push_back(node_.inputs.size() > 5 ? operand(5) : "NULL");

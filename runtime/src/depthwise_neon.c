@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Depthwise convolution for NEON, 32-bit and AArch64, eight channels at a time. */
+ * Depthwise convolution for NEON, 32-bit and AArch64, eight channels at a time; on
+ * AArch64 the common cases go through depthwise_neon.h. */
 #include "neon.h"
 
 #if QRT_HAS_neon || QRT_HAS_armv7
@@ -43,7 +44,18 @@ static void finish_channels(const qrt_conv2d_params* p, const int32_t* acc,
 }
 
 #if QRT_HAS_neon
-QRT_DEFINE_DEPTHWISE(qrt_depthwise_s8_neon)
+#include "depthwise_neon.h"
+
+void qrt_depthwise_s8_neon(const qrt_conv2d_params* p, const void* x, const void* w,
+                           const void* bias, const int32_t* multiplier,
+                           const int8_t* shift, const int16_t* w_zero, void* y,
+                           void* scratch) {
+  if (is_depthwise_codes(p, w_zero)) {
+    run_depthwise_codes(p, x, w, bias, multiplier, shift, y, scratch);
+  } else {
+    run_depthwise(p, x, w, bias, multiplier, shift, w_zero, y, scratch);
+  }
+}
 #else
 QRT_DEFINE_DEPTHWISE(qrt_depthwise_s8_armv7)
 #endif

@@ -276,8 +276,9 @@ static size_t input_index(const qrt_conv2d_params* p, int32_t image, int32_t iy,
 }
 
 /* Input row (or column) that kernel row `k` sees from output row `o`; -1 outside. */
-static int32_t forward_source(int32_t o, int32_t k, int32_t stride, int32_t dilation,
-                              int32_t pad, int32_t extent) {
+/* Unused where the direct kernels do the convolution. */
+static inline int32_t forward_source(int32_t o, int32_t k, int32_t stride,
+                                     int32_t dilation, int32_t pad, int32_t extent) {
   const int32_t i = o * stride - pad + k * dilation;
   return i >= 0 && i < extent ? i : -1;
 }
@@ -444,25 +445,27 @@ static void run_matmul(const qrt_matmul_params* p, const void* a, const void* b,
   }
 }
 
-/* The three public kernels of a variant: qrt_<op>_<types>_<isa>. */
-#define QRT_DEFINE_MATRIX_KERNELS(suffix)                                             \
-  void qrt_conv2d_##suffix(const qrt_conv2d_params* p, const void* x, const void* w,  \
-                           const void* bias, const int32_t* multiplier,               \
-                           const int8_t* shift, const int16_t* w_zero, void* y,       \
-                           void* scratch) {                                           \
-    run_convolution(p, forward_source, x, w, bias, multiplier, shift, w_zero, y,      \
-                    scratch);                                                         \
-  }                                                                                   \
-  void qrt_conv_transpose2d_##suffix(const qrt_conv2d_params* p, const void* x,       \
-                                     const void* w, const void* bias,                 \
-                                     const int32_t* multiplier, const int8_t* shift,  \
-                                     const int16_t* w_zero, void* y, void* scratch) { \
-    run_convolution(p, transposed_source, x, w, bias, multiplier, shift, w_zero, y,   \
-                    scratch);                                                         \
-  }                                                                                   \
-  void qrt_matmul_##suffix(const qrt_matmul_params* p, const void* a, const void* b,  \
-                           void* y, void* scratch) {                                  \
-    run_matmul(p, a, b, y, scratch);                                                  \
+/* The public kernels of a variant; each takes its whole name. */
+#define QRT_DEFINE_CONV2D(symbol)                                                \
+  void symbol(const qrt_conv2d_params* p, const void* x, const void* w,          \
+              const void* bias, const int32_t* multiplier, const int8_t* shift,  \
+              const int16_t* w_zero, void* y, void* scratch) {                   \
+    run_convolution(p, forward_source, x, w, bias, multiplier, shift, w_zero, y, \
+                    scratch);                                                    \
+  }
+
+#define QRT_DEFINE_CONV_TRANSPOSE2D(symbol)                                         \
+  void symbol(const qrt_conv2d_params* p, const void* x, const void* w,             \
+              const void* bias, const int32_t* multiplier, const int8_t* shift,     \
+              const int16_t* w_zero, void* y, void* scratch) {                      \
+    run_convolution(p, transposed_source, x, w, bias, multiplier, shift, w_zero, y, \
+                    scratch);                                                       \
+  }
+
+#define QRT_DEFINE_MATMUL(symbol)                                                \
+  void symbol(const qrt_matmul_params* p, const void* a, const void* b, void* y, \
+              void* scratch) {                                                   \
+    run_matmul(p, a, b, y, scratch);                                             \
   }
 
 #endif /* QRT_SRC_MATRIX_H */

@@ -69,4 +69,6 @@ static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y) {
   }
 }
 
-QRT_DEFINE_MATRIX_KERNELS(s8_c)
+QRT_DEFINE_CONV2D(qrt_conv2d_s8_c)
+QRT_DEFINE_CONV_TRANSPOSE2D(qrt_conv_transpose2d_s8_c)
+QRT_DEFINE_MATMUL(qrt_matmul_s8_c)

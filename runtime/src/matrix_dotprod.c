@@ -11,7 +11,8 @@ QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) 
   return vdotq_s32(acc, x, w);
 }
 
-QRT_DEFINE_MATRIX_KERNELS(s8_dotprod)
+QRT_DEFINE_CONV_TRANSPOSE2D(qrt_conv_transpose2d_s8_dotprod)
+QRT_DEFINE_MATMUL(qrt_matmul_s8_dotprod)
 
 #else
 typedef int qrt_matrix_dotprod_is_empty;

@@ -14,8 +14,6 @@ typedef int32_t qrt_acc;
 
 #include "matrix.h"
 
-#define QRT_INLINE static inline __attribute__((always_inline))
-
 QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow);
 
 /* Sums of four vectors as four lanes. */

@@ -47,4 +47,6 @@ static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y) {
   }
 }
 
-QRT_DEFINE_MATRIX_KERNELS(wide_c)
+QRT_DEFINE_CONV2D(qrt_conv2d_wide_c)
+QRT_DEFINE_CONV_TRANSPOSE2D(qrt_conv_transpose2d_wide_c)
+QRT_DEFINE_MATMUL(qrt_matmul_wide_c)

@@ -9,6 +9,12 @@
 #if QRT_HAS_neon || QRT_HAS_armv7
 #include <arm_neon.h>
 
+#define QRT_INLINE static inline __attribute__((always_inline))
+/* Loads stay on their side. Without it gcc moves all loads of an unrolled body to its
+ * beginning and runs out of registers. */
+#define QRT_KEEP_ORDER __asm__ volatile("" ::: "memory");
+#define QRT_NOINLINE __attribute__((noinline))
+
 /* N5, as it is defined: VQSHL, VQRDMULH, VRSHL. */
 static inline int32x4_t qrt_neon_requant(int32x4_t acc, int32x4_t multiplier,
                                          int32x4_t shift) {

@@ -36,6 +36,14 @@ bool host_has_vpopcnt() {
 #endif
 }
 
+bool host_has_vnni() {
+#if defined(__x86_64__)
+  return host_has_avx2() && __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return false;
+#endif
+}
+
 std::vector<Target> targets() {
   const std::vector<std::string> arm64 = {"qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"};
   std::vector<std::string> a72 = arm64, newest = arm64;
@@ -63,6 +71,8 @@ std::vector<Target> targets() {
                   {"-O2", "-mavx2", "-mavx512vl", "-mavx512vpopcntdq"},
                   {},
                   "vpopcnt"});
+  rows.push_back(
+      {"x86-vnni", "gcc", {"-O2", "-mavx2", "-mavx512f", "-mavx512vnni"}, {}, "vnni"});
   rows.push_back({"x86-avx2, clang", "clang", {"-O0", "-mavx2"}, {}, "avx2"});
 #endif
   return rows;
@@ -78,6 +88,8 @@ std::string obstacle(const Target& target) {
   if (target.isa == "vpopcnt" && !host_has_vpopcnt()) {
     return "this processor has no AVX-512 VPOPCNTDQ";
   }
+  if (target.isa == "vnni" && !host_has_vnni())
+    return "this processor has no AVX-512 VNNI";
   return {};
 }
 
@@ -151,6 +163,16 @@ std::vector<Fault> faults() {
        "#define QRT_SEGMENT_STEPS 15", "#define QRT_SEGMENT_STEPS 32"},
       {"outside is code 0", "portable", "src/bitserial.h",
        "memset(row, (uint8_t)zero, (size_t)c);", "(void)zero, (void)c;"},
+      {"products of -128 paired, direct", "aarch64", "src/conv_neon.c",
+       "if (narrow) return", "if (narrow || 1) return"},
+      {"a strip's left border is code 0", "aarch64", "src/conv.h",
+       "memset(dst, (uint8_t)p->x_zero, (size_t)before", "memset(dst, 0, (size_t)before"},
+      {"a strip one line short", "aarch64-dotprod", "src/conv.h", "i < lines; ++i",
+       "i + 1 < lines; ++i"},
+      {"weight sums of the wrong channel", "aarch64", "src/conv.h",
+       "(uint32_t)p->weight_sums[o]", "(uint32_t)p->weight_sums[0]"},
+      {"a panel's words swapped", "aarch64-dotprod", "src/conv_dotprod.c",
+       "vst1q_s8(dst + 64,", "vst1q_s8(dst + 128,"},
       {"ties rounded down", "x86-avx2", "src/avx2.h", "_mm256_and_si256(last, one)",
        "_mm256_andnot_si256(last, one)"},
   };

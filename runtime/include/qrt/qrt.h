@@ -71,7 +71,11 @@ typedef struct {
   uint8_t narrow_weights; /* 1 only where no weight code is -128: lets 8-bit NEON pair
                              products */
   uint8_t odd_weights;    /* 1: fields say odd codes; only where weight_bits < 8 */
+  const int32_t* weight_sums; /* [o]: sum of each row of w, codes as they are stored;
+                                 NULL: computed where needed. conv2d_s8, depthwise_s8 */
 } qrt_conv2d_params;
+
+#include "qrt/conv_plan.h"
 
 typedef void qrt_conv2d_fn(const qrt_conv2d_params* p, const void* x, const void* w,
                            const void* bias, const int32_t* multiplier,
@@ -87,24 +91,33 @@ static inline size_t qrt_block_scratch_size(int64_t depth, int lane_bytes) {
   const size_t padded = ((size_t)depth + step - 1) / step * step;
   return padded * (QRT_BLOCK_ROWS + QRT_BLOCK_COLUMNS) * (size_t)lane_bytes;
 }
-/* = 20 * 2 * round_up(kh * kw * (c / groups), 16) */
+/* What its variants need at most: 20 * 2 * round_up(kh * kw * (c / groups), 16), or the
+ * direct kernels' (conv_plan.h). */
 static inline size_t qrt_conv2d_s8_scratch_size(const qrt_conv2d_params* p) {
-  return qrt_block_scratch_size((int64_t)p->kh * p->kw * (p->c / p->groups), 2);
+  const size_t blocks =
+      qrt_block_scratch_size((int64_t)p->kh * p->kw * (p->c / p->groups), 2);
+  const size_t direct = qrt_conv_scratch_size(p);
+  return blocks > direct ? blocks : direct;
 }
 /* = 20 * 4 * round_up(kh * kw * (c / groups), 16) */
 static inline size_t qrt_conv2d_wide_scratch_size(const qrt_conv2d_params* p) {
   return qrt_block_scratch_size((int64_t)p->kh * p->kw * (p->c / p->groups), 4);
 }
+/* = 20 * 2 * round_up(kh * kw * (c / groups), 16) */
 static inline size_t qrt_conv_transpose2d_s8_scratch_size(const qrt_conv2d_params* p) {
-  return qrt_conv2d_s8_scratch_size(p);
+  return qrt_block_scratch_size((int64_t)p->kh * p->kw * (p->c / p->groups), 2);
 }
 static inline size_t qrt_conv_transpose2d_wide_scratch_size(const qrt_conv2d_params* p) {
   return qrt_conv2d_wide_scratch_size(p);
 }
-/* = 2 * (kh * kw * c + round_up(kh * kw, 16)) */
+/* The most taps that the AArch64 depthwise kernel takes its short way with. */
+#define QRT_DEPTHWISE_TAPS 49
+/* The greater of 2 * (kh * kw * c + round_up(kh * kw, 16)) and (kh * kw + 13) * c. */
 static inline size_t qrt_depthwise_s8_scratch_size(const qrt_conv2d_params* p) {
-  const size_t taps = (size_t)p->kh * (size_t)p->kw;
-  return 2 * (taps * (size_t)p->c + (taps + 15) / 16 * 16);
+  const size_t taps = (size_t)p->kh * (size_t)p->kw, channels = (size_t)p->c;
+  const size_t wide = 2 * (taps * channels + (taps + 15) / 16 * 16);
+  const size_t narrow = (taps + 13) * channels;
+  return wide > narrow ? wide : narrow;
 }
 
 /* ------------------------------------------------------ bit-serial convolution, linear
@@ -409,6 +422,11 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #else
 #define QRT_HAS_vpopcnt 0
 #endif
+#if QRT_HAS_avx2 && defined(__AVX512F__) && defined(__AVX512VNNI__)
+#define QRT_HAS_vnni 1
+#else
+#define QRT_HAS_vnni 0
+#endif
 #if !defined(QRT_FORCE_PORTABLE) && defined(__ARM_NEON) && !defined(__aarch64__)
 #define QRT_HAS_armv7 1
 #else
@@ -438,6 +456,7 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #define QRT_IF_c QRT_IF_FLAG(QRT_HAS_c)
 #define QRT_IF_avx2 QRT_IF_FLAG(QRT_HAS_avx2)
 #define QRT_IF_vpopcnt QRT_IF_FLAG(QRT_HAS_vpopcnt)
+#define QRT_IF_vnni QRT_IF_FLAG(QRT_HAS_vnni)
 #define QRT_IF_armv7 QRT_IF_FLAG(QRT_HAS_armv7)
 #define QRT_IF_neon QRT_IF_FLAG(QRT_HAS_neon)
 #define QRT_IF_dotprod QRT_IF_FLAG(QRT_HAS_dotprod)
@@ -452,6 +471,7 @@ typedef struct {
 #define QRT_MEMBER_c(op, types) qrt_##op##_fn* op##_##types;
 #define QRT_MEMBER_avx2(op, types)
 #define QRT_MEMBER_vpopcnt(op, types)
+#define QRT_MEMBER_vnni(op, types)
 #define QRT_MEMBER_armv7(op, types)
 #define QRT_MEMBER_neon(op, types)
 #define QRT_MEMBER_dotprod(op, types)

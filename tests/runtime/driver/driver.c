@@ -323,6 +323,12 @@ int main(int argc, char** argv) {
     return 77;
   }
 #endif
+#if QRT_HAS_vnni
+  if (!__builtin_cpu_supports("avx512vnni")) {
+    printf("not tested: this processor has no AVX-512 VNNI\n");
+    return 77;
+  }
+#endif
   if (argc > 2) driver_state = (uint64_t)strtoull(argv[2], NULL, 10) | 1u;
   signal(SIGSEGV, on_fault);
   signal(SIGBUS, on_fault);
@@ -339,9 +345,10 @@ int main(int argc, char** argv) {
     if (row_comparisons[i] == 0) ++untested;
   }
   /* The dispatch takes the last row of its kernel. */
-  if (qrt.conv2d_s8 != (qrt_conv2d_fn*)rows[QRT_HAS_c + QRT_HAS_avx2 + QRT_HAS_armv7 +
-                                            QRT_HAS_neon + QRT_HAS_dotprod - 1]
-                           .fn) {
+  if (qrt.conv2d_s8 !=
+      (qrt_conv2d_fn*)rows[QRT_HAS_c + QRT_HAS_avx2 + QRT_HAS_vnni + QRT_HAS_armv7 +
+                           QRT_HAS_neon + QRT_HAS_dotprod - 1]
+          .fn) {
     printf("DIFFERENCE the dispatch of conv2d_s8 is not the best variant\n");
     ++driver_failures;
   }

@@ -14,6 +14,7 @@ typedef struct {
   int32_t* multiplier;
   int8_t* shift;
   int16_t* w_zero; /* NULL: 0 */
+  int32_t* weight_sums;
 } conv_case;
 
 static int64_t input(const conv_case* t, int32_t n, int32_t h, int32_t w, int32_t c) {
@@ -108,12 +109,14 @@ static void pick_groups(qrt_conv2d_params* p, int depthwise) {
   }
 }
 
+/* Some pictures are large enough for several strips or blocks of the direct kernels. */
 static void pick_geometry(qrt_conv2d_params* p, int transposed) {
+  const int large = !transposed && p->c <= 7 && p->o <= 17 && pick(0, 3) == 0;
   do {
     int32_t bottom, right;
-    p->n = pick(1, 2);
-    p->h = pick(1, 9);
-    p->w = pick(1, 9);
+    p->n = large ? 1 : pick(1, 2);
+    p->h = large ? pick(14, 40) : pick(1, 9);
+    p->w = large ? pick(10, 40) : pick(1, 9);
     p->kh = pick(0, 2) == 0 ? 1 : pick(1, 4);
     p->kw = p->kh == 1 ? pick(0, 1) == 0 ? 1 : pick(1, 5) : pick(1, 4);
     p->stride_h = pick(1, 3);
@@ -135,7 +138,18 @@ static void pick_geometry(qrt_conv2d_params* p, int transposed) {
       p->oh = rows > 0 ? (rows - 1) / p->stride_h + 1 : 0;
       p->ow = cols > 0 ? (cols - 1) / p->stride_w + 1 : 0;
     }
-  } while (p->oh < 1 || p->ow < 1 || p->oh * p->ow > 120);
+  } while (p->oh < 1 || p->ow < 1 || p->oh * p->ow > (large ? 560 : 120));
+}
+
+/* A deep 3x3 layer: the largest K of ResNet, on a picture of few positions. */
+static void pick_deep(qrt_conv2d_params* p) {
+  p->n = p->groups = 1;
+  p->c = 512;
+  p->o = pick(1, 5);
+  p->kh = p->kw = 3;
+  p->h = p->w = p->oh = p->ow = pick(1, 3);
+  p->stride_h = p->stride_w = p->dilation_h = p->dilation_w = 1;
+  p->pad_top = p->pad_left = 1;
 }
 
 static void pick_output(int32_t* y_zero, int32_t* lo, int32_t* hi, int bytes) {
@@ -162,6 +176,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   int64_t greatest;
   pick_groups(p, depthwise);
   pick_geometry(p, transposed);
+  if (!wide && !depthwise && !transposed && pick(0, 24) == 0) pick_deep(p);
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
   p->y_bytes = (uint8_t)(pick(0, 3) == 0 ? 2 : 1);
@@ -181,6 +196,11 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   }
   if (pick(0, 3) == 0) p->narrow_weights = 0;
   t->packed = pack_weights(t->codes, (size_t)p->o, depth, p->weight_bits, p->odd_weights);
+  if (pick(0, 1) == 0) {
+    t->weight_sums = (int32_t*)guarded((size_t)p->o * 4);
+    for (o = 0; o < (size_t)p->o * depth; ++o) t->weight_sums[o / depth] += t->codes[o];
+    p->weight_sums = t->weight_sums;
+  }
   t->w_zero = pick(0, 2) == 0 ? (int16_t*)guarded((size_t)p->o * 2) : NULL;
   greatest =
       ((int64_t)1 << (8 * p->x_bytes + p->weight_bits + p->odd_weights)) * (int64_t)depth;
@@ -205,11 +225,11 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   if (p->bias_bytes == 8) t->stored_bias = t->bias;
   begin_case(
       "x %dx%dx%dx%d/%d y %dx%dx%d/%d kernel %dx%d stride %d,%d dilation %d,%d pads "
-      "%d,%d groups %d bits %d%s zeros %d,%d%s acc64 %d narrow %d",
+      "%d,%d groups %d bits %d%s zeros %d,%d%s acc64 %d narrow %d sums %d",
       p->n, p->h, p->w, p->c, p->x_bytes, p->oh, p->ow, p->o, p->y_bytes, p->kh, p->kw,
       p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, p->pad_top, p->pad_left,
       p->groups, p->weight_bits, p->odd_weights ? " odd" : "", p->x_zero, p->y_zero,
-      t->w_zero ? ",w" : "", p->acc64, p->narrow_weights);
+      t->w_zero ? ",w" : "", p->acc64, p->narrow_weights, p->weight_sums != NULL);
 }
 
 typedef size_t conv_scratch_fn(const qrt_conv2d_params* p);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT
+ * The direct convolution: reads int8 codes where they lie (conv_plan.h) and multiplies a
+ * block of positions with one weight tile after another. A tile is unpacked once for a
+ * block and used for all of its positions. Knows no instruction set.
+ *
+ * acc = bias - x_zero * (sum w - K * w_zero) - w_zero * sum (x) + sum (x * w): every sum
+ * below is of plain codes; unsigned arithmetic, because a step may wrap and the end may
+ * not.
+ *
+ * The including file defines before this header
+ *   QRT_TILE_COLUMNS   output channels of a weight tile, at most QRT_CONV_COLUMNS
+ *   QRT_PANELS         1: the multiplication reads a panel made by pack_panel
+ *   QRT_WEIGHT_OFFSET  what pack_panel adds to every weight; not 0: row_sums are there
+ * and after it
+ *   multiply_tile      all positions of the block with one tile, results stored
+ *   unpack_codes       a row of packed weights as int8
+ *   sum_codes          the sum of int8 codes
+ *   pack_panel         a weight tile in the order multiply_tile reads (only panels) */
+#ifndef QRT_SRC_CONV_H
+#define QRT_SRC_CONV_H
+
+#include <string.h>
+
+#include "codes.h"
+#include "qrt/qrt.h"
+
+typedef int8_t qrt_lane;
+#include "unpack.h"
+
+/* One block of positions against one weight tile. */
+typedef struct {
+  const int8_t* const* rows; /* first code of each position */
+  size_t count;              /* positions */
+  size_t segments, length, pitch;
+  const int8_t* w[QRT_TILE_COLUMNS]; /* rows of segments * length codes */
+  const int8_t* panel;               /* the same, packed */
+  int narrow;                        /* no weight is -128 */
+  /* The result: */
+  int32_t base[QRT_TILE_COLUMNS], multiplier[QRT_TILE_COLUMNS];
+  int32_t left[QRT_TILE_COLUMNS];  /* shifts of N5, 0 or greater */
+  int32_t right[QRT_TILE_COLUMNS]; /* negated, 0 or less */
+  int any_left;                    /* some left shift is not 0 */
+  const int32_t* row_sums;         /* sum of each position's codes; NULL: w_zero is 0 */
+  int32_t w_zero[QRT_TILE_COLUMNS];
+  int32_t y_zero, lo, hi;
+  int16_t y_zero16; /* the same, for int8 results */
+  int8_t lo8, hi8;
+  int y_bytes;
+  void* y;       /* position 0, first channel of the tile */
+  size_t y_step; /* elements from one position to the next */
+  size_t width;  /* channels of the tile that exist */
+} qrt_conv_tile;
+
+static void multiply_tile(const qrt_conv_tile* tile);
+static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits);
+static int32_t sum_codes(const int8_t* codes, size_t count);
+#if QRT_PANELS
+static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel);
+#endif
+
+typedef struct {
+  const qrt_conv2d_params* p;
+  qrt_conv_plan plan;
+  const int8_t* x;
+  size_t channels; /* of a group */
+  /* Scratch: */
+  const int8_t** rows;
+  int32_t* row_sums;
+  int8_t* codes;
+  int8_t* unpacked;
+  int8_t* panel;
+} qrt_conv_job;
+
+/* One output position, counted through all images. */
+typedef struct {
+  int32_t image, oy, ox;
+} qrt_place;
+
+static qrt_place place_of(const qrt_conv2d_params* p, size_t position) {
+  const size_t row = (size_t)p->ow, picture = (size_t)p->oh * row;
+  qrt_place at;
+  at.image = (int32_t)(position / picture);
+  at.oy = (int32_t)(position % picture / row);
+  at.ox = (int32_t)(position % row);
+  return at;
+}
+
+static void step(const qrt_conv2d_params* p, qrt_place* at) {
+  if (++at->ox < p->ow) return;
+  at->ox = 0;
+  if (++at->oy < p->oh) return;
+  at->oy = 0;
+  ++at->image;
+}
+
+static const int8_t* pixel(const qrt_conv_job* job, int32_t image, int32_t iy,
+                           int32_t ix) {
+  const qrt_conv2d_params* p = job->p;
+  const size_t index =
+      ((size_t)image * (size_t)p->h + (size_t)iy) * (size_t)p->w + (size_t)ix;
+  return job->x + index * (size_t)p->c;
+}
+
+/* --------------------------------------------------------------- where codes lie */
+
+static void find_in_place(const qrt_conv_job* job, size_t first, size_t count) {
+  const qrt_conv2d_params* p = job->p;
+  qrt_place at = place_of(p, first);
+  size_t i;
+  for (i = 0; i < count; ++i) {
+    job->rows[i] = pixel(job, at.image, at.oy * p->stride_h - p->pad_top,
+                         at.ox * p->stride_w - p->pad_left);
+    step(p, &at);
+  }
+}
+
+/* Columns [left, left + columns) of row iy of x, x_zero outside. */
+static void copy_line(const qrt_conv_job* job, int32_t image, int32_t iy, int32_t left,
+                      int32_t columns, int8_t* dst) {
+  const qrt_conv2d_params* p = job->p;
+  const size_t pixel_codes = (size_t)p->c;
+  int32_t before, inside, after;
+  if (iy < 0 || iy >= p->h) {
+    memset(dst, (uint8_t)p->x_zero, (size_t)columns * pixel_codes);
+    return;
+  }
+  before = qrt_clamp(-left, 0, columns);
+  after = qrt_clamp(left + columns - p->w, 0, columns - before);
+  inside = columns - before - after;
+  memset(dst, (uint8_t)p->x_zero, (size_t)before * pixel_codes);
+  dst += (size_t)before * pixel_codes;
+  if (inside > 0) {
+    memcpy(dst, pixel(job, image, iy, left + before), (size_t)inside * pixel_codes);
+  }
+  dst += (size_t)inside * pixel_codes;
+  memset(dst, (uint8_t)p->x_zero, (size_t)after * pixel_codes);
+}
+
+/* `first` begins an output row, and the block ends with one, in the same image. */
+static void fill_strip(const qrt_conv_job* job, size_t first, size_t count) {
+  const qrt_conv2d_params* p = job->p;
+  const size_t line = job->plan.strip_width * (size_t)p->c;
+  const qrt_place at = place_of(p, first);
+  const int32_t top = at.oy * p->stride_h - p->pad_top;
+  const size_t lines = (count / (size_t)p->ow - 1) * (size_t)p->stride_h +
+                       (size_t)(p->kh - 1) * (size_t)p->dilation_h + 1;
+  size_t i;
+  for (i = 0; i < lines; ++i) {
+    copy_line(job, at.image, top + (int32_t)i, -p->pad_left,
+              (int32_t)job->plan.strip_width, job->codes + i * line);
+  }
+  for (i = 0; i < count; ++i) {
+    const size_t oy = i / (size_t)p->ow, ox = i % (size_t)p->ow;
+    job->rows[i] = job->codes + oy * (size_t)p->stride_h * line +
+                   ox * (size_t)p->stride_w * (size_t)p->c;
+  }
+}
+
+static void gather(const qrt_conv_job* job, size_t first, size_t count,
+                   size_t first_channel) {
+  const qrt_conv2d_params* p = job->p;
+  const size_t channels = job->channels, length = job->plan.length;
+  qrt_place at = place_of(p, first);
+  size_t i;
+  for (i = 0; i < count; ++i) {
+    int8_t* dst = job->codes + i * length;
+    int32_t ky, kx;
+    job->rows[i] = dst;
+    for (ky = 0; ky < p->kh; ++ky) {
+      const int32_t iy = at.oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+      const int32_t left = at.ox * p->stride_w - p->pad_left;
+      if (p->groups == 1 && p->dilation_w == 1) {
+        copy_line(job, at.image, iy, left, p->kw, dst);
+        dst += job->plan.run / (size_t)p->kh;
+        continue;
+      }
+      for (kx = 0; kx < p->kw; ++kx, dst += channels) {
+        const int32_t ix = left + kx * p->dilation_w;
+        if (iy < 0 || iy >= p->h || ix < 0 || ix >= p->w) {
+          memset(dst, (uint8_t)p->x_zero, channels);
+        } else {
+          memcpy(dst, pixel(job, at.image, iy, ix) + first_channel, channels);
+        }
+      }
+    }
+    memset(dst, 0, length - job->plan.run);
+    step(p, &at);
+  }
+}
+
+static void sum_rows(const qrt_conv_job* job, size_t count) {
+  size_t i, s;
+  for (i = 0; i < count; ++i) {
+    uint32_t sum = 0;
+    for (s = 0; s < job->plan.segments; ++s) {
+      sum += (uint32_t)sum_codes(job->rows[i] + s * job->plan.pitch, job->plan.run);
+    }
+    job->row_sums[i] = (int32_t)sum;
+  }
+}
+
+/* -------------------------------------------------------------------- weight tiles */
+
+/* A row of the blob as `segments` runs filled up with weights that the multiplication
+ * takes for zero: the codes there are anything. */
+static void unpack_weights(const qrt_conv_job* job, const uint8_t* packed, int8_t* dst) {
+  const qrt_conv_plan* plan = &job->plan;
+  const size_t depth = plan->segments * plan->run, gap = plan->length - plan->run;
+  size_t s;
+  unpack_codes(dst, packed, depth, job->p->weight_bits);
+  if (gap == 0) return;
+  for (s = plan->segments; s-- > 0;) {
+    memmove(dst + s * plan->length, dst + s * plan->run, plan->run);
+    memset(dst + s * plan->length + plan->run, (uint8_t)(256 - QRT_WEIGHT_OFFSET), gap);
+  }
+}
+
+/* The weights of channels [column, column + tile->width), in place where the blob already
+ * holds what the multiplication reads. Channels beyond the last repeat it. */
+static void prepare_weights(const qrt_conv_job* job, const void* w, size_t column,
+                            qrt_conv_tile* tile) {
+  const qrt_conv_plan* plan = &job->plan;
+  const size_t depth = plan->segments * plan->run;
+  const size_t row_bytes = qrt_row_bytes(depth, job->p->weight_bits);
+  const size_t filled = plan->segments * plan->length;
+  size_t i;
+  for (i = 0; i < QRT_TILE_COLUMNS; ++i) {
+    const uint8_t* row = (const uint8_t*)w + (column + i) * row_bytes;
+    if (i >= tile->width) {
+      tile->w[i] = tile->w[tile->width - 1];
+    } else if (job->p->weight_bits == 8 && plan->run == plan->length) {
+      tile->w[i] = (const int8_t*)row;
+    } else {
+      unpack_weights(job, row, job->unpacked + i * filled);
+      tile->w[i] = job->unpacked + i * filled;
+    }
+  }
+#if QRT_PANELS
+  pack_panel(tile->w, filled, job->panel);
+  tile->panel = job->panel;
+#endif
+}
+
+/* Bias, zero points, multipliers and shifts; `column` counts all groups. */
+static void prepare_result(const qrt_conv_job* job, const int32_t* bias,
+                           const int32_t* multiplier, const int8_t* shift,
+                           const int16_t* w_zero, size_t column, qrt_conv_tile* tile) {
+  const qrt_conv2d_params* p = job->p;
+  const uint32_t depth = (uint32_t)(job->plan.segments * job->plan.run);
+  const size_t filled = job->plan.segments * job->plan.length;
+  size_t i;
+  tile->any_left = 0;
+  for (i = 0; i < QRT_TILE_COLUMNS; ++i) {
+    const size_t o = column + (i < tile->width ? i : tile->width - 1);
+    uint32_t sum = 0;
+    tile->w_zero[i] = w_zero ? w_zero[o] : 0;
+    if (p->x_zero != 0) {
+      sum = p->weight_sums ? (uint32_t)p->weight_sums[o]
+                           : (uint32_t)sum_codes(tile->w[i], filled) +
+                                 QRT_WEIGHT_OFFSET * ((uint32_t)filled - depth);
+      sum -= depth * (uint32_t)tile->w_zero[i];
+    }
+    tile->w_zero[i] += QRT_WEIGHT_OFFSET;
+    tile->base[i] = (int32_t)((uint32_t)bias[o] - (uint32_t)p->x_zero * sum);
+    tile->multiplier[i] = multiplier[o];
+    tile->left[i] = shift[o] > 0 ? shift[o] : 0;
+    tile->right[i] = shift[o] > 0 ? 0 : shift[o];
+    tile->any_left |= tile->left[i];
+  }
+}
+
+static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
+                     const void* bias, const int32_t* multiplier, const int8_t* shift,
+                     const int16_t* w_zero, void* y, void* scratch) {
+  const size_t positions = (size_t)p->n * (size_t)p->oh * (size_t)p->ow;
+  const size_t columns = (size_t)(p->o / p->groups);
+  const int has_sums = w_zero != NULL || QRT_WEIGHT_OFFSET != 0;
+  uint8_t* free_bytes = (uint8_t*)scratch;
+  qrt_conv_job job;
+  qrt_conv_tile tile;
+  size_t group, first, count, column;
+  job.p = p;
+  job.plan = qrt_conv_plan_of(p);
+  job.x = (const int8_t*)x;
+  job.channels = (size_t)(p->c / p->groups);
+  job.rows = (const int8_t**)(void*)free_bytes;
+  job.row_sums = (int32_t*)(void*)(free_bytes + job.plan.block * 8);
+  free_bytes += qrt_round_up(job.plan.block * (8 + 4), 16);
+  job.codes = (int8_t*)free_bytes;
+  free_bytes += qrt_round_up(job.plan.codes, 16);
+  job.unpacked = (int8_t*)free_bytes;
+  job.panel = job.unpacked + QRT_CONV_COLUMNS * job.plan.segments * job.plan.length;
+
+  memset(&tile, 0, sizeof tile);
+  tile.rows = job.rows;
+  tile.row_sums = has_sums ? job.row_sums : NULL;
+  tile.segments = job.plan.segments;
+  tile.length = job.plan.length;
+  tile.pitch = job.plan.pitch;
+  tile.narrow = p->narrow_weights || p->weight_bits < 8;
+  tile.y_zero = p->y_zero;
+  tile.lo = p->lo;
+  tile.hi = p->hi;
+  tile.y_zero16 = (int16_t)p->y_zero;
+  tile.lo8 = (int8_t)p->lo;
+  tile.hi8 = (int8_t)p->hi;
+  tile.y_bytes = p->y_bytes;
+  tile.y_step = (size_t)p->o;
+  for (group = 0; group < (size_t)p->groups; ++group) {
+    const size_t begin = group * columns;
+    for (first = 0; first < positions; first += count) {
+      const size_t left = positions - first;
+      count = left < job.plan.block ? left : job.plan.block;
+      if (job.plan.mode == QRT_STRIP) {
+        /* Not across the end of an image. */
+        const size_t picture = (size_t)p->oh * (size_t)p->ow;
+        const size_t here = picture - first % picture;
+        count = count < here ? count : here;
+        fill_strip(&job, first, count);
+      } else if (job.plan.mode == QRT_GATHER) {
+        gather(&job, first, count, group * job.channels);
+      } else {
+        find_in_place(&job, first, count);
+      }
+      if (has_sums) sum_rows(&job, count);
+      tile.count = count;
+      for (column = 0; column < columns; column += QRT_TILE_COLUMNS) {
+        const size_t rest = columns - column;
+        tile.width = rest < QRT_TILE_COLUMNS ? rest : QRT_TILE_COLUMNS;
+        prepare_weights(&job, w, begin + column, &tile);
+        prepare_result(&job, (const int32_t*)bias, multiplier, shift, w_zero,
+                       begin + column, &tile);
+        tile.y = qrt_at_mutable(y, first * (size_t)p->o + begin + column, p->y_bytes);
+        multiply_tile(&tile);
+      }
+    }
+  }
+}
+
+#define QRT_DEFINE_CONV(symbol)                                                 \
+  void symbol(const qrt_conv2d_params* p, const void* x, const void* w,         \
+              const void* bias, const int32_t* multiplier, const int8_t* shift, \
+              const int16_t* w_zero, void* y, void* scratch) {                  \
+    run_conv(p, x, w, bias, multiplier, shift, w_zero, y, scratch);             \
+  }
+
+#endif /* QRT_SRC_CONV_H */

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ * Direct int8 convolution for Armv8.2 with SDOT: four positions by sixteen channels. A
+ * vector of 16 codes of a position serves four times, by element; the weight panel holds
+ * for each four codes of depth sixteen channels side by side, so nothing is added across
+ * lanes. */
+#include "qrt/qrt.h"
+
+#if QRT_HAS_dotprod
+
+#define QRT_TILE_COLUMNS 16
+#define QRT_PANELS 1
+#define QRT_WEIGHT_OFFSET 0
+
+#include "conv_neon.h"
+
+/* Four rows of four words, transposed. */
+QRT_INLINE void transpose(const int8_t* const* rows, size_t k, int8_t* dst) {
+  const int32x4_t a = vreinterpretq_s32_s8(vld1q_s8(rows[0] + k));
+  const int32x4_t b = vreinterpretq_s32_s8(vld1q_s8(rows[1] + k));
+  const int32x4_t c = vreinterpretq_s32_s8(vld1q_s8(rows[2] + k));
+  const int32x4_t d = vreinterpretq_s32_s8(vld1q_s8(rows[3] + k));
+  const int64x2_t ab0 = vreinterpretq_s64_s32(vtrn1q_s32(a, b));
+  const int64x2_t ab1 = vreinterpretq_s64_s32(vtrn2q_s32(a, b));
+  const int64x2_t cd0 = vreinterpretq_s64_s32(vtrn1q_s32(c, d));
+  const int64x2_t cd1 = vreinterpretq_s64_s32(vtrn2q_s32(c, d));
+  vst1q_s8(dst, vreinterpretq_s8_s64(vtrn1q_s64(ab0, cd0)));
+  vst1q_s8(dst + 64, vreinterpretq_s8_s64(vtrn1q_s64(ab1, cd1)));
+  vst1q_s8(dst + 128, vreinterpretq_s8_s64(vtrn2q_s64(ab0, cd0)));
+  vst1q_s8(dst + 192, vreinterpretq_s8_s64(vtrn2q_s64(ab1, cd1)));
+}
+
+static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel) {
+  size_t k, i;
+  for (i = 0; i < 16; i += 4) {
+    for (k = 0; k < depth; k += 16) transpose(w + i, k, panel + 16 * k + 4 * i);
+  }
+}
+
+/* SDOT by element. As intrinsics gcc 12 shuffles accumulators between registers in the
+ * loop. */
+#define QRT_SDOT(acc, w, x, j) \
+  __asm__("sdot %0.4s, %1.16b, %2.4b[" #j "]" : "+w"(acc) : "w"(w), "w"(x))
+
+/* Four channels with the j-th word of each position's vector. Accumulators are variables
+ * of their own: compilers keep an array in memory. */
+#define QRT_DOT_FOUR(a, j, offset)                             \
+  {                                                            \
+    const int8x16_t w = vld1q_s8(panel + 64 * (j) + (offset)); \
+    QRT_SDOT(a##0, w, x0, j);                                  \
+    QRT_SDOT(a##1, w, x1, j);                                  \
+    QRT_SDOT(a##2, w, x2, j);                                  \
+    QRT_SDOT(a##3, w, x3, j);                                  \
+  }
+#define QRT_DOT_WORD(j)    \
+  QRT_KEEP_ORDER           \
+  QRT_DOT_FOUR(a, j, 0)    \
+  QRT_DOT_FOUR(b, j, 16)   \
+  if (columns == 16) {     \
+    QRT_DOT_FOUR(c, j, 32) \
+    QRT_DOT_FOUR(d, j, 48) \
+  }
+
+/* sums[4 i .. 4 i + 3]: position i with sixteen channels; `columns` is 8 (half of them)
+ * or 16. */
+QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
+                         const int columns, int32x4_t* sums) {
+  const int8_t* panel = tile->panel;
+  const int8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
+  const size_t length = tile->length, pitch = tile->pitch;
+  size_t segment, k;
+  int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
+  int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+  int32x4_t c0 = a0, c1 = a0, c2 = a0, c3 = a0;
+  int32x4_t d0 = a0, d1 = a0, d2 = a0, d3 = a0;
+  for (segment = tile->segments; segment > 0; --segment) {
+    for (k = 0; k < length; k += 16, panel += 256) {
+      const int8x16_t x0 = vld1q_s8(p0 + k), x1 = vld1q_s8(p1 + k);
+      const int8x16_t x2 = vld1q_s8(p2 + k), x3 = vld1q_s8(p3 + k);
+      QRT_DOT_WORD(0)
+      QRT_DOT_WORD(1)
+      QRT_DOT_WORD(2)
+      QRT_DOT_WORD(3)
+    }
+    p0 += pitch, p1 += pitch, p2 += pitch, p3 += pitch;
+  }
+  sums[0] = a0, sums[1] = b0, sums[2] = c0, sums[3] = d0;
+  sums[4] = a1, sums[5] = b1, sums[6] = c1, sums[7] = d1;
+  sums[8] = a2, sums[9] = b2, sums[10] = c2, sums[11] = d2;
+  sums[12] = a3, sums[13] = b3, sums[14] = c3, sums[15] = d3;
+}
+
+/* Four positions with sixteen int8 codes each, or with eight. */
+QRT_INLINE void store(const qrt_conv_tile* tile, size_t first, const int columns,
+                      int any_left, const int32x4_t* sums) {
+  int8_t* y = (int8_t*)tile->y + first * tile->y_step;
+  const qrt_neon_result a = load_result(tile, 0), b = load_result(tile, 4);
+  int i;
+  if (columns == 16) {
+    const qrt_neon_result c = load_result(tile, 8), d = load_result(tile, 12);
+    for (i = 0; i < 4; ++i, y += tile->y_step) {
+      vst1q_s8(y, finish_codes(tile, requant_sums(&a, sums[4 * i], any_left),
+                               requant_sums(&b, sums[4 * i + 1], any_left),
+                               requant_sums(&c, sums[4 * i + 2], any_left),
+                               requant_sums(&d, sums[4 * i + 3], any_left)));
+    }
+    return;
+  }
+  for (i = 0; i < 4; i += 2, y += 2 * tile->y_step) {
+    const int8x16_t codes = finish_codes(tile, requant_sums(&a, sums[4 * i], any_left),
+                                         requant_sums(&b, sums[4 * i + 1], any_left),
+                                         requant_sums(&a, sums[4 * i + 4], any_left),
+                                         requant_sums(&b, sums[4 * i + 5], any_left));
+    vst1_s8(y, vget_low_s8(codes));
+    vst1_s8(y + tile->y_step, vget_high_s8(codes));
+  }
+}
+
+/* Whole groups of four positions. */
+QRT_INLINE void multiply_whole(const qrt_conv_tile* tile, const int columns,
+                               int any_left) {
+  int32x4_t sums[16];
+  size_t i;
+  for (i = 0; i + 4 <= tile->count; i += 4) {
+    multiply(tile, tile->rows + i, columns, sums);
+    store(tile, i, columns, any_left, sums);
+  }
+}
+
+/* Positions from `first` on, whatever their number and result. */
+QRT_NOINLINE static void multiply_rest(const qrt_conv_tile* tile, size_t first) {
+  for (; first < tile->count; first += 4) {
+    const size_t left = tile->count - first < 4 ? tile->count - first : 4;
+    const int8_t* rows[4];
+    int32x4_t sums[16];
+    size_t i, j;
+    for (i = 0; i < 4; ++i) rows[i] = tile->rows[first + (i < left ? i : 0)];
+    multiply(tile, rows, 16, sums);
+    for (i = 0; i < left; ++i) {
+      for (j = 0; j < 4; ++j) store_any(tile, first + i, 4 * j, sums[4 * i + j]);
+    }
+  }
+}
+
+QRT_NOINLINE static void multiply_tile(const qrt_conv_tile* tile) {
+  const size_t whole = tile->count / 4 * 4;
+  if (is_plain(tile) && tile->width == 16) {
+    if (tile->any_left) {
+      multiply_whole(tile, 16, 1);
+    } else {
+      multiply_whole(tile, 16, 0);
+    }
+    multiply_rest(tile, whole);
+  } else if (is_plain(tile) && tile->width == 8) {
+    multiply_whole(tile, 8, 1);
+    multiply_rest(tile, whole);
+  } else {
+    multiply_rest(tile, 0);
+  }
+}
+
+QRT_DEFINE_CONV(qrt_conv2d_s8_dotprod)
+
+#else
+typedef int qrt_conv_dotprod_is_empty;
+#endif

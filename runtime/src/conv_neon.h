@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ * What the direct convolutions of NEON and AArch64 share: unpacking of weights, sums, and
+ * the step from accumulators to stored codes. Include after conv.h. */
+#ifndef QRT_SRC_CONV_NEON_H
+#define QRT_SRC_CONV_NEON_H
+
+#include "conv.h"
+#include "neon.h"
+
+/* 32 codes of 4 bits. */
+QRT_INLINE void unpack_nibbles(int8_t* dst, const uint8_t* src) {
+  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
+  const int8x16_t even = vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), odd = vshrq_n_s8(bytes, 4);
+  const int8x16x2_t both = vzipq_s8(even, odd);
+  vst1q_s8(dst, both.val[0]);
+  vst1q_s8(dst + 16, both.val[1]);
+}
+
+static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits) {
+  size_t done = 0;
+  if (bits == 8) {
+    memcpy(dst, src, count);
+    return;
+  }
+  if (bits == 4) {
+    for (; done + 32 <= count; done += 32) unpack_nibbles(dst + done, src + done / 2);
+  } else if (bits > 1) {
+    /* Eight codes lie in `bits` bytes: fetch for each the two bytes that hold it, shift
+     * it to the top of 16 bits, and down again with its sign. Reads 8 bytes. */
+    static const uint8_t eight[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const uint8x8_t first_bit = vmul_u8(vld1_u8(eight), vdup_n_u8((uint8_t)bits));
+    const uint8x8_t byte = vshr_n_u8(first_bit, 3);
+    const uint8x8x2_t pair = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
+    const int16x8_t up =
+        vsubq_s16(vdupq_n_s16((int16_t)(16 - bits)),
+                  vreinterpretq_s16_u16(vmovl_u8(vand_u8(first_bit, vdup_n_u8(7)))));
+    const int16x8_t down = vdupq_n_s16((int16_t)(bits - 16));
+    const size_t bytes = qrt_row_bytes(count, bits);
+    for (; done + 8 <= count && done / 8 * (size_t)bits + 8 <= bytes; done += 8) {
+      const uint8x8_t word = vld1_u8(src + done / 8 * (size_t)bits);
+      const uint8x16_t both =
+          vcombine_u8(vtbl1_u8(word, pair.val[0]), vtbl1_u8(word, pair.val[1]));
+      const int16x8_t codes = vshlq_s16(vreinterpretq_s16_u8(both), up);
+      vst1_s8(dst + done, vmovn_s16(vshlq_s16(codes, down)));
+    }
+  }
+  qrt_unpack_row(dst + done, src + done / 8 * (size_t)bits, count - done, bits, 0);
+}
+
+static int32_t sum_codes(const int8_t* codes, size_t count) {
+  int32x4_t sums = vdupq_n_s32(0);
+  int32_t parts[4], total;
+  size_t i;
+  for (i = 0; i + 16 <= count; i += 16) {
+    sums = vpadalq_s16(sums, vpaddlq_s8(vld1q_s8(codes + i)));
+  }
+  vst1q_s32(parts, sums);
+  total = parts[0] + parts[1] + parts[2] + parts[3];
+  for (; i < count; ++i) total += codes[i];
+  return total;
+}
+
+/* What the results of four channels need, in registers. */
+typedef struct {
+  int32x4_t base, multiplier, left, right;
+} qrt_neon_result;
+
+QRT_INLINE qrt_neon_result load_result(const qrt_conv_tile* tile, size_t column) {
+  qrt_neon_result r;
+  r.base = vld1q_s32(tile->base + column);
+  r.multiplier = vld1q_s32(tile->multiplier + column);
+  r.left = vld1q_s32(tile->left + column);
+  r.right = vld1q_s32(tile->right + column);
+  return r;
+}
+
+/* N5 of the products of one position with four channels. `any_left` is a constant. */
+QRT_INLINE int32x4_t requant_sums(const qrt_neon_result* r, int32x4_t sums,
+                                  int any_left) {
+  int32x4_t acc = vaddq_s32(sums, r->base);
+  if (any_left) acc = vqshlq_s32(acc, r->left);
+  return vrshlq_s32(vqrdmulhq_s32(acc, r->multiplier), r->right);
+}
+
+/* N7 for int8 results: zero point and bounds are codes, so saturating at 16 bits first
+ * changes nothing. */
+QRT_INLINE int8x16_t finish_codes(const qrt_conv_tile* tile, int32x4_t a, int32x4_t b,
+                                  int32x4_t c, int32x4_t d) {
+  const int16x8_t zero = vld1q_dup_s16(&tile->y_zero16);
+  const int16x8_t low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero);
+  const int16x8_t high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(c), d), zero);
+  const int8x16_t codes = vqmovn_high_s16(vqmovn_s16(low), high);
+  return vminq_s8(vmaxq_s8(codes, vld1q_dup_s8(&tile->lo8)), vld1q_dup_s8(&tile->hi8));
+}
+
+/* True where every result of the tile takes the short way: int8, no weight zero point. */
+QRT_INLINE int is_plain(const qrt_conv_tile* tile) {
+  return tile->y_bytes == 1 && !tile->row_sums;
+}
+
+/* The first channels of four (from `column` on) at one position, any kind of result. */
+static void store_any(const qrt_conv_tile* tile, size_t position, size_t column,
+                      int32x4_t sums) {
+  const qrt_neon_result r = load_result(tile, column);
+  const size_t at = position * tile->y_step + column;
+  int32_t codes[4];
+  size_t i;
+  if (tile->row_sums) {
+    sums = vmlsq_s32(sums, vld1q_s32(tile->w_zero + column),
+                     vdupq_n_s32(tile->row_sums[position]));
+  }
+  vst1q_s32(codes,
+            qrt_neon_finish(requant_sums(&r, sums, 1), tile->y_zero, tile->lo, tile->hi));
+  for (i = 0; i < 4 && column + i < tile->width; ++i) {
+    qrt_store(tile->y, at + i, tile->y_bytes, codes[i]);
+  }
+}
+
+#endif /* QRT_SRC_CONV_NEON_H */

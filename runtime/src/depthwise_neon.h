@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ * Depthwise convolution for AArch64 with int8 results and no weight zero points: sixteen
+ * channels at a time, accumulators in registers, codes read where they lie. Taps outside
+ * x read a line of x_zero, so the zero point is folded into the bias for all taps alike.
+ * Inside a row of 3x3 windows the nine weight vectors stay in registers. */
+#ifndef QRT_SRC_DEPTHWISE_NEON_H
+#define QRT_SRC_DEPTHWISE_NEON_H
+
+#include "depthwise.h"
+#include "neon.h"
+
+typedef struct {
+  const qrt_conv2d_params* p;
+  const int32_t* multiplier;
+  int32_t any_left;
+  int narrow;
+  /* Scratch: */
+  int32_t *base, *left, *right; /* [c] */
+  int8_t* taps;                 /* [kh * kw][c] */
+  int8_t* zeros;                /* [c] of x_zero */
+  int16_t y_zero;
+  int8_t lo, hi;
+} qrt_depthwise_job;
+
+/* Sums of sixteen channels. */
+typedef struct {
+  int32x4_t a, b, c, d;
+} qrt_sums16;
+
+/* Two taps; without -128 among the weights both products fit one 16-bit lane. */
+QRT_INLINE qrt_sums16 add_pair(qrt_sums16 s, int8x16_t x, int8x16_t w, int8x16_t u,
+                               int8x16_t v, int narrow) {
+  int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+  int16x8_t high = vmull_high_s8(x, w);
+  if (narrow) {
+    low = vmlal_s8(low, vget_low_s8(u), vget_low_s8(v));
+    high = vmlal_high_s8(high, u, v);
+  }
+  s.a = vaddw_s16(s.a, vget_low_s16(low));
+  s.b = vaddw_high_s16(s.b, low);
+  s.c = vaddw_s16(s.c, vget_low_s16(high));
+  s.d = vaddw_high_s16(s.d, high);
+  if (!narrow) {
+    low = vmull_s8(vget_low_s8(u), vget_low_s8(v));
+    high = vmull_high_s8(u, v);
+    s.a = vaddw_s16(s.a, vget_low_s16(low));
+    s.b = vaddw_high_s16(s.b, low);
+    s.c = vaddw_s16(s.c, vget_low_s16(high));
+    s.d = vaddw_high_s16(s.d, high);
+  }
+  return s;
+}
+
+QRT_INLINE qrt_sums16 add_single(qrt_sums16 s, int8x16_t x, int8x16_t w) {
+  const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+  const int16x8_t high = vmull_high_s8(x, w);
+  s.a = vaddw_s16(s.a, vget_low_s16(low));
+  s.b = vaddw_high_s16(s.b, low);
+  s.c = vaddw_s16(s.c, vget_low_s16(high));
+  s.d = vaddw_high_s16(s.d, high);
+  return s;
+}
+
+QRT_INLINE qrt_sums16 load_sums(const int32_t* values) {
+  const qrt_sums16 s = {vld1q_s32(values), vld1q_s32(values + 4), vld1q_s32(values + 8),
+                        vld1q_s32(values + 12)};
+  return s;
+}
+
+/* N5 and N7 of channels [c, c + 16); `any_left` is a constant. */
+QRT_INLINE void store_sums(const qrt_depthwise_job* job, size_t c, qrt_sums16 s,
+                           int any_left, int8_t* y) {
+  const qrt_sums16 m = load_sums(job->multiplier + c), r = load_sums(job->right + c);
+  const int16x8_t zero = vld1q_dup_s16(&job->y_zero);
+  int16x8_t low, high;
+  int8x16_t codes;
+  if (any_left) {
+    const qrt_sums16 l = load_sums(job->left + c);
+    s.a = vqshlq_s32(s.a, l.a);
+    s.b = vqshlq_s32(s.b, l.b);
+    s.c = vqshlq_s32(s.c, l.c);
+    s.d = vqshlq_s32(s.d, l.d);
+  }
+  s.a = vrshlq_s32(vqrdmulhq_s32(s.a, m.a), r.a);
+  s.b = vrshlq_s32(vqrdmulhq_s32(s.b, m.b), r.b);
+  s.c = vrshlq_s32(vqrdmulhq_s32(s.c, m.c), r.c);
+  s.d = vrshlq_s32(vqrdmulhq_s32(s.d, m.d), r.d);
+  low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(s.a), s.b), zero);
+  high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(s.c), s.d), zero);
+  codes = vqmovn_high_s16(vqmovn_s16(low), high);
+  codes = vmaxq_s8(codes, vld1q_dup_s8(&job->lo));
+  vst1q_s8(y, vminq_s8(codes, vld1q_dup_s8(&job->hi)));
+}
+
+/* One position, any number of taps: where[t] is the first channel of tap t. */
+QRT_INLINE void depthwise_position(const qrt_depthwise_job* job, size_t c,
+                                   const int8_t* const* where, size_t count, int narrow,
+                                   int8_t* y) {
+  const size_t channels = (size_t)job->p->c;
+  const int8_t* w = job->taps + c;
+  qrt_sums16 s = load_sums(job->base + c);
+  size_t t;
+  for (t = 0; t + 2 <= count; t += 2, w += 2 * channels) {
+    s = add_pair(s, vld1q_s8(where[t] + c), vld1q_s8(w), vld1q_s8(where[t + 1] + c),
+                 vld1q_s8(w + channels), narrow);
+  }
+  if (t < count) s = add_single(s, vld1q_s8(where[t] + c), vld1q_s8(w));
+  store_sums(job, c, s, 1, y);
+}
+
+/* `count` positions of one row whose 3x3 windows lie inside x from left to right.
+ * rows[ky] is the first code of kernel row ky, `next[ky]` codes lie between its columns
+ * (0 for a line of zeros). */
+QRT_INLINE void depthwise_row(const qrt_depthwise_job* job, size_t c,
+                              const int8_t* const* rows, const size_t* next, size_t count,
+                              int narrow, int any_left, int8_t* y) {
+  const size_t channels = (size_t)job->p->c, stride = (size_t)job->p->stride_w;
+  const int8_t* w = job->taps + c;
+  const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + channels);
+  const int8x16_t w2 = vld1q_s8(w + 2 * channels), w3 = vld1q_s8(w + 3 * channels);
+  const int8x16_t w4 = vld1q_s8(w + 4 * channels), w5 = vld1q_s8(w + 5 * channels);
+  const int8x16_t w6 = vld1q_s8(w + 6 * channels), w7 = vld1q_s8(w + 7 * channels);
+  const int8x16_t w8 = vld1q_s8(w + 8 * channels);
+  const int8_t *r0 = rows[0] + c, *r1 = rows[1] + c, *r2 = rows[2] + c;
+  /* Columns lie dilation_w pixels apart, positions stride_w. */
+  const size_t n0 = next[0] * (size_t)job->p->dilation_w;
+  const size_t n1 = next[1] * (size_t)job->p->dilation_w;
+  const size_t n2 = next[2] * (size_t)job->p->dilation_w;
+  for (; count > 0; --count, y += channels) {
+    qrt_sums16 s = load_sums(job->base + c);
+    s = add_pair(s, vld1q_s8(r0), w0, vld1q_s8(r0 + n0), w1, narrow);
+    s = add_pair(s, vld1q_s8(r0 + 2 * n0), w2, vld1q_s8(r1), w3, narrow);
+    s = add_pair(s, vld1q_s8(r1 + n1), w4, vld1q_s8(r1 + 2 * n1), w5, narrow);
+    s = add_pair(s, vld1q_s8(r2), w6, vld1q_s8(r2 + n2), w7, narrow);
+    s = add_single(s, vld1q_s8(r2 + 2 * n2), w8);
+    store_sums(job, c, s, any_left, y + c);
+    r0 += stride * next[0], r1 += stride * next[1], r2 += stride * next[2];
+  }
+}
+
+QRT_NOINLINE static void depthwise_row3(const qrt_depthwise_job* job, size_t c,
+                                        const int8_t* const* rows, const size_t* next,
+                                        size_t count, int8_t* y) {
+  if (!job->narrow) {
+    depthwise_row(job, c, rows, next, count, 0, 1, y);
+  } else if (job->any_left) {
+    depthwise_row(job, c, rows, next, count, 1, 1, y);
+  } else {
+    depthwise_row(job, c, rows, next, count, 1, 0, y);
+  }
+}
+
+/* Every sixteen channels of one position. */
+QRT_NOINLINE static void depthwise_any(const qrt_depthwise_job* job,
+                                       const int8_t* const* where, size_t count,
+                                       int8_t* y) {
+  const size_t channels = (size_t)job->p->c;
+  size_t c;
+  for (c = 0; c < channels; c += 16) {
+    /* The last sixteen begin earlier where channels are no multiple. */
+    const size_t at = c + 16 <= channels ? c : channels - 16;
+    if (job->narrow) {
+      depthwise_position(job, at, where, count, 1, y + at);
+    } else {
+      depthwise_position(job, at, where, count, 0, y + at);
+    }
+  }
+}
+
+/* [16][9] codes as [9][16], rows `step` apart: taking every third code twice over is
+ * taking every ninth. */
+QRT_INLINE void transpose_nine(const int8_t* src, int8_t* dst, size_t step) {
+  int8_t third[3][48];
+  size_t i, j;
+  for (i = 0; i < 3; ++i) {
+    const int8x16x3_t parts = vld3q_s8(src + 48 * i);
+    vst1q_s8(third[0] + 16 * i, parts.val[0]);
+    vst1q_s8(third[1] + 16 * i, parts.val[1]);
+    vst1q_s8(third[2] + 16 * i, parts.val[2]);
+  }
+  for (j = 0; j < 3; ++j) {
+    const int8x16x3_t parts = vld3q_s8(third[j]);
+    vst1q_s8(dst + j * step, parts.val[0]);
+    vst1q_s8(dst + (3 + j) * step, parts.val[1]);
+    vst1q_s8(dst + (6 + j) * step, parts.val[2]);
+  }
+}
+
+/* Weights as [kh * kw][c] int8. */
+static void unpack_int8_taps(const qrt_conv2d_params* p, const void* w, int8_t* taps) {
+  const size_t count = (size_t)p->kh * (size_t)p->kw, channels = (size_t)p->c;
+  const size_t row_bytes = qrt_row_bytes(count, p->weight_bits);
+  size_t channel = 0, tap, done;
+  if (p->weight_bits == 8 && count == 9) {
+    for (; channel + 16 <= channels; channel += 16) {
+      transpose_nine((const int8_t*)w + 9 * channel, taps + channel, channels);
+    }
+  }
+  for (; channel < channels; ++channel) {
+    const uint8_t* row = (const uint8_t*)w + channel * row_bytes;
+    qrt_lane eight[8];
+    for (done = 0; done < count; done += 8) {
+      const size_t some = count - done < 8 ? count - done : 8;
+      qrt_unpack_row(eight, row + done / 8 * p->weight_bits, some, p->weight_bits, 0);
+      for (tap = 0; tap < some; ++tap) {
+        taps[(done + tap) * channels + channel] = (int8_t)eight[tap];
+      }
+    }
+  }
+}
+
+static void prepare_channels(qrt_depthwise_job* job, const int32_t* bias,
+                             const int8_t* shift) {
+  const qrt_conv2d_params* p = job->p;
+  const size_t count = (size_t)p->kh * (size_t)p->kw, channels = (size_t)p->c;
+  size_t c, t;
+  job->any_left = 0;
+  for (c = 0; c < channels; ++c) {
+    int32_t sum = 0; /* at most QRT_DEPTHWISE_TAPS codes */
+    if (p->weight_sums) {
+      sum = p->weight_sums[c];
+    } else {
+      for (t = 0; t < count; ++t) sum += job->taps[t * channels + c];
+    }
+    job->base[c] = (int32_t)((uint32_t)bias[c] - (uint32_t)p->x_zero * (uint32_t)sum);
+    job->left[c] = shift[c] > 0 ? shift[c] : 0;
+    job->right[c] = shift[c] > 0 ? 0 : shift[c];
+    job->any_left |= job->left[c];
+  }
+}
+
+/* Positions [begin, end) of an output row whose windows lie inside x from left to right.
+ */
+static void inner_positions(const qrt_conv2d_params* p, int32_t* begin, int32_t* end) {
+  const int32_t reach = (p->kw - 1) * p->dilation_w;
+  *begin = 0;
+  while (*begin < p->ow && *begin * p->stride_w < p->pad_left) ++*begin;
+  *end = p->ow;
+  while (*end > *begin && (*end - 1) * p->stride_w - p->pad_left + reach >= p->w) --*end;
+}
+
+static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const void* w,
+                                const void* bias, const int32_t* multiplier,
+                                const int8_t* shift, void* y, void* scratch) {
+  enum { kMaxTaps = QRT_DEPTHWISE_TAPS };
+  const size_t channels = (size_t)p->c, count = (size_t)p->kh * (size_t)p->kw;
+  const int is_three = p->kh == 3 && p->kw == 3;
+  qrt_depthwise_job job;
+  int8_t* out = (int8_t*)y;
+  int32_t image, oy, ox, ky, kx, begin, end;
+  size_t c;
+  job.p = p;
+  job.multiplier = multiplier;
+  job.narrow = p->narrow_weights || p->weight_bits < 8;
+  job.y_zero = (int16_t)p->y_zero;
+  job.lo = (int8_t)p->lo;
+  job.hi = (int8_t)p->hi;
+  job.base = (int32_t*)scratch;
+  job.left = job.base + channels;
+  job.right = job.left + channels;
+  job.zeros = (int8_t*)(job.right + channels);
+  job.taps = job.zeros + channels;
+  memset(job.zeros, (uint8_t)p->x_zero, channels);
+  unpack_int8_taps(p, w, job.taps);
+  prepare_channels(&job, (const int32_t*)bias, shift);
+  inner_positions(p, &begin, &end);
+  if (!is_three) end = begin;
+  for (image = 0; image < p->n; ++image) {
+    const int8_t* picture =
+        (const int8_t*)x + (size_t)image * (size_t)p->h * (size_t)p->w * channels;
+    for (oy = 0; oy < p->oh; ++oy, out += (size_t)p->ow * channels) {
+      for (ox = 0; ox < p->ow; ++ox) {
+        const int8_t* where[kMaxTaps];
+        size_t t = 0;
+        if (ox == begin && begin < end) {
+          ox = end - 1;
+          continue;
+        }
+        for (ky = 0; ky < p->kh; ++ky) {
+          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          for (kx = 0; kx < p->kw; ++kx, ++t) {
+            const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
+            const int inside = iy >= 0 && iy < p->h && ix >= 0 && ix < p->w;
+            where[t] = inside
+                           ? picture + ((size_t)iy * (size_t)p->w + (size_t)ix) * channels
+                           : job.zeros;
+          }
+        }
+        depthwise_any(&job, where, count, out + (size_t)ox * channels);
+      }
+      if (begin < end) {
+        const int8_t* rows[3];
+        size_t next[3];
+        for (ky = 0; ky < 3; ++ky) {
+          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          const int inside = iy >= 0 && iy < p->h;
+          const size_t ix = (size_t)(begin * p->stride_w - p->pad_left);
+          rows[ky] =
+              inside ? picture + ((size_t)iy * (size_t)p->w + ix) * channels : job.zeros;
+          next[ky] = inside ? channels : 0;
+        }
+        for (c = 0; c < channels; c += 16) {
+          depthwise_row3(&job, c + 16 <= channels ? c : channels - 16, rows, next,
+                         (size_t)(end - begin), out + (size_t)begin * channels);
+        }
+      }
+    }
+  }
+}
+
+static int is_depthwise_codes(const qrt_conv2d_params* p, const int16_t* w_zero) {
+  return !w_zero && p->y_bytes == 1 && p->c >= 16 &&
+         (size_t)p->kh * (size_t)p->kw <= QRT_DEPTHWISE_TAPS;
+}
+
+#endif /* QRT_SRC_DEPTHWISE_NEON_H */
