@@ -11,6 +11,8 @@
  *   QRT_TILE_COLUMNS   output channels of a weight tile, at most QRT_CONV_COLUMNS
  *   QRT_PANELS         1: the multiplication reads a panel made by pack_panel
  *   QRT_WEIGHT_OFFSET  what pack_panel adds to every weight; not 0: row_sums are there
+ *   QRT_ROW_POSITIONS  blocks of up to so many positions do without the panel where
+ *                      weights lie ready as rows: tile->panel is NULL then
  * and after it
  *   multiply_tile      all positions of the block with one tile, results stored
  *   unpack_codes       a row of packed weights as int8
@@ -223,12 +225,13 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
   const size_t depth = plan->segments * plan->run;
   const size_t row_bytes = qrt_row_bytes(depth, job->p->weight_bits);
   const size_t filled = plan->segments * plan->length;
+  const int in_place = job->p->weight_bits == 8 && plan->run == plan->length;
   size_t i;
   for (i = 0; i < QRT_TILE_COLUMNS; ++i) {
     const uint8_t* row = (const uint8_t*)w + (column + i) * row_bytes;
     if (i >= tile->width) {
       tile->w[i] = tile->w[tile->width - 1];
-    } else if (job->p->weight_bits == 8 && plan->run == plan->length) {
+    } else if (in_place) {
       tile->w[i] = (const int8_t*)row;
     } else {
       unpack_weights(job, row, job->unpacked + i * filled);
@@ -236,8 +239,11 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
     }
   }
 #if QRT_PANELS
-  pack_panel(tile->w, filled, job->panel);
-  tile->panel = job->panel;
+  tile->panel = NULL;
+  if (!in_place || tile->count > QRT_ROW_POSITIONS) {
+    pack_panel(tile->w, filled, job->panel);
+    tile->panel = job->panel;
+  }
 #endif
 }
 

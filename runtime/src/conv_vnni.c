@@ -12,6 +12,7 @@
 #define QRT_TILE_COLUMNS 16
 #define QRT_PANELS 1
 #define QRT_WEIGHT_OFFSET 128
+#define QRT_ROW_POSITIONS 0
 
 #include "conv.h"
 
