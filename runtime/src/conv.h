@@ -54,7 +54,8 @@ typedef struct {
 } qrt_conv_tile;
 
 static void multiply_tile(const qrt_conv_tile* tile);
-static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits);
+static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits,
+                         int odd);
 static int32_t sum_codes(const int8_t* codes, size_t count);
 #if QRT_PANELS
 static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel);
@@ -209,7 +210,7 @@ static void unpack_weights(const qrt_conv_job* job, const uint8_t* packed, int8_
   const qrt_conv_plan* plan = &job->plan;
   const size_t depth = plan->segments * plan->run, gap = plan->length - plan->run;
   size_t s;
-  unpack_codes(dst, packed, depth, job->p->weight_bits);
+  unpack_codes(dst, packed, depth, job->p->weight_bits, job->p->odd_weights);
   if (gap == 0) return;
   for (s = plan->segments; s-- > 0;) {
     memmove(dst + s * plan->length, dst + s * plan->run, plan->run);

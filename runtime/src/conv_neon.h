@@ -16,17 +16,19 @@ QRT_INLINE void unpack_nibbles(int8_t* dst, const uint8_t* src) {
   vst1q_s8(dst + 16, both.val[1]);
 }
 
-static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits) {
+static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits,
+                         int odd) {
   size_t done = 0;
   if (bits == 8) {
     memcpy(dst, src, count);
     return;
   }
-  if (bits == 4) {
+  if (bits == 4 && !odd) {
     for (; done + 32 <= count; done += 32) unpack_nibbles(dst + done, src + done / 2);
-  } else if (bits > 1) {
+  } else {
     /* Eight codes lie in `bits` bytes: fetch for each the two bytes that hold it, shift
-     * it to the top of 16 bits, and down again with its sign. Reads 8 bytes. */
+     * it to the top of 16 bits, and down again with its sign; an odd code is twice the
+     * field less its greatest. Reads 8 bytes. */
     static const uint8_t eight[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     const uint8x8_t first_bit = vmul_u8(vld1_u8(eight), vdup_n_u8((uint8_t)bits));
     const uint8x8_t byte = vshr_n_u8(first_bit, 3);
@@ -35,16 +37,22 @@ static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits
         vsubq_s16(vdupq_n_s16((int16_t)(16 - bits)),
                   vreinterpretq_s16_u16(vmovl_u8(vand_u8(first_bit, vdup_n_u8(7)))));
     const int16x8_t down = vdupq_n_s16((int16_t)(bits - 16));
+    const int16x8_t greatest = vdupq_n_s16((int16_t)((1 << bits) - 1));
     const size_t bytes = qrt_row_bytes(count, bits);
     for (; done + 8 <= count && done / 8 * (size_t)bits + 8 <= bytes; done += 8) {
       const uint8x8_t word = vld1_u8(src + done / 8 * (size_t)bits);
       const uint8x16_t both =
           vcombine_u8(vtbl1_u8(word, pair.val[0]), vtbl1_u8(word, pair.val[1]));
-      const int16x8_t codes = vshlq_s16(vreinterpretq_s16_u8(both), up);
-      vst1_s8(dst + done, vmovn_s16(vshlq_s16(codes, down)));
+      const int16x8_t top = vshlq_s16(vreinterpretq_s16_u8(both), up);
+      int16x8_t codes = vshlq_s16(top, down);
+      if (odd) {
+        codes = vreinterpretq_s16_u16(vshlq_u16(vreinterpretq_u16_s16(top), down));
+        codes = vsubq_s16(vaddq_s16(codes, codes), greatest);
+      }
+      vst1_s8(dst + done, vmovn_s16(codes));
     }
   }
-  qrt_unpack_row(dst + done, src + done / 8 * (size_t)bits, count - done, bits, 0);
+  qrt_unpack_row(dst + done, src + done / 8 * (size_t)bits, count - done, bits, odd, 0);
 }
 
 static int32_t sum_codes(const int8_t* codes, size_t count) {

@@ -19,8 +19,9 @@
 #define QRT_INLINE static inline __attribute__((always_inline))
 #define QRT_NOINLINE __attribute__((noinline))
 
-static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits) {
-  qrt_unpack_row(dst, src, count, bits, 0);
+static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits,
+                         int odd) {
+  qrt_unpack_row(dst, src, count, bits, odd, 0);
 }
 
 /* 1 * code, four at a time; the tail as scalars. */

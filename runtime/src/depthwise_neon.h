@@ -201,7 +201,8 @@ static void unpack_int8_taps(const qrt_conv2d_params* p, const void* w, int8_t* 
     qrt_lane eight[8];
     for (done = 0; done < count; done += 8) {
       const size_t some = count - done < 8 ? count - done : 8;
-      qrt_unpack_row(eight, row + done / 8 * p->weight_bits, some, p->weight_bits, 0);
+      qrt_unpack_row(eight, row + done / 8 * p->weight_bits, some, p->weight_bits,
+                     p->odd_weights, 0);
       for (tap = 0; tap < some; ++tap) {
         taps[(done + tap) * channels + channel] = (int8_t)eight[tap];
       }
