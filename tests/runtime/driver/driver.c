@@ -310,6 +310,7 @@ static void on_fault(int signal_number) {
 
 int main(int argc, char** argv) {
   const int cases = argc > 1 ? atoi(argv[1]) : 200;
+  uint64_t seed = 1;
   size_t i, untested = 0;
 #if QRT_HAS_avx2
   if (!__builtin_cpu_supports("avx2")) {
@@ -329,11 +330,14 @@ int main(int argc, char** argv) {
     return 77;
   }
 #endif
-  if (argc > 2) driver_state = (uint64_t)strtoull(argv[2], NULL, 10) | 1u;
+  if (argc > 2) seed = (uint64_t)strtoull(argv[2], NULL, 10);
+  driver_state = seed | 1u;
   signal(SIGSEGV, on_fault);
   signal(SIGBUS, on_fault);
   signal(SIGILL, on_fault);
   check_matrix_kernels(cases);
+  /* Numbers of its own, whatever the kernels before drew. */
+  driver_state = (seed * 0x9E3779B97F4A7C15u) | 1u;
   check_bitserial_kernels(cases);
   check_elementwise_kernels(cases);
   check_axis_kernels(cases);
