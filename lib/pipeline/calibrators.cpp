@@ -30,13 +30,15 @@ std::vector<CalibratorRow> compare_calibrators(const CompressConfig& config,
   };
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
-  const Graph& canonical = imported.canonical;
+  const Graph canonical = ptq::separate_layer_inputs(
+      rewrite_activations(config.replace_activations, imported.canonical).graph,
+      config.ptq);
   require_rules_match(canonical, config.ptq);
   const Sources sources = open_sources(config, canonical);
   const auto statistics = steps.run("calibrate", [&] {
     return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);
   });
-  const aten::FloatExecutor float_model(canonical);
+  const aten::FloatExecutor float_model(imported.canonical);
   const bool labelled = sources.eval->sample(0).label.has_value();
   eval::Outcomes float_outcomes;
   std::vector<CalibratorRow> rows;

@@ -45,7 +45,8 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   const Progress progress = [&](std::int64_t d, std::int64_t n) {
     listener.progress(d, n);
   };
-  Steps steps(listener, config.qat ? 10 : 9);
+  Steps steps(listener, 9 + config.mixed_precision.has_value() + config.qat.has_value() +
+                            config.analog.has_value());
 
   // Before the work: a folder that cannot be written should not cost an hour.
   require_replaceable(config.folder());
@@ -53,7 +54,9 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
 
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
-  const Graph canonical = ptq::separate_layer_inputs(imported.canonical, config.ptq);
+  const Rewritten rewritten =
+      rewrite_activations(config.replace_activations, imported.canonical);
+  const Graph canonical = ptq::separate_layer_inputs(rewritten.graph, config.ptq);
   require_rules_match(canonical, config.ptq);
   const Sources sources = open_sources(config, canonical);
   report::Report report = begin_report(config, imported, *sources.calibration);
@@ -61,8 +64,17 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   const auto statistics = steps.run("calibrate", [&] {
     return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);
   });
-  ptq::PtqResult quantized = steps.run(
-      "quantize", [&] { return ptq::quantize(canonical, statistics, config.ptq); });
+  ptq::PtqConfig ptq = config.ptq;
+  if (config.mixed_precision) {
+    Precision found = steps.run("mixed precision", [&] {
+      return search_precision(config, imported.canonical, canonical, statistics, sources,
+                              threads, progress);
+    });
+    report.mixed_precision = std::move(found.report);
+    ptq = std::move(found.ptq);
+  }
+  ptq::PtqResult quantized =
+      steps.run("quantize", [&] { return ptq::quantize(canonical, statistics, ptq); });
   if (config.qat) {
     Trained trained = steps.run("train", [&] {
       return train(config, imported, canonical, quantized.graph, threads, listener);
@@ -79,10 +91,11 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   const IntegerExecutor device(integer);
 
   report::Metrics judged = steps.run("evaluate", [&] {
-    const aten::FloatExecutor original(canonical);
+    const aten::FloatExecutor original(imported.canonical), changed(canonical);
     const aten::FloatExecutor simulated(quantized.graph,
                                         aten::FloatExecutor::Mode::FakeQuant);
-    const Readings readings{&original, &simulated, &device};
+    const Readings readings{&original, &simulated, &device, nullptr,
+                            config.replace_activations ? &changed : nullptr};
     const double confidence = config.constraints.max_drop.value_or(MaxDrop{}).confidence;
     if (sources.eval) {
       report.metrics = evaluate(readings, *sources.eval, confidence, threads, progress);
@@ -90,6 +103,12 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
     return sources.gate ? evaluate(readings, *sources.gate, confidence, threads, progress)
                         : report.metrics;
   });
+  if (config.analog) {
+    report.analog = steps.run("evaluate analog", [&] {
+      return read_analog(*config.analog, quantized.graph, statistics, *sources.eval,
+                         threads, progress);
+    });
+  }
   const auto noise = steps.run("measure layers", [&] {
     return measure_noise(canonical, quantized.graph, device, *sources.calibration,
                          config.run.sqnr_samples, threads, progress);
@@ -113,6 +132,8 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
     report.layers = layer_table(integer, prove_accumulators(integer),
                                 emit::read_sections(artifact.files.at("model.qpk")),
                                 quantized.choices, noise);
+    report.replaced_activations =
+        score_activations(rewritten.activations, canonical, statistics);
     report.activations = activation_table(canonical, statistics, quantized.choices);
     report.gate = judge(config.constraints, report.size, judged);
     report.findings = gather_findings(config, imported, sources, quantized, report);

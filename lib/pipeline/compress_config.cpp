@@ -449,11 +449,25 @@ void describe(Fields& f, CompressConfig& v) {
   f.block({.name = "data", .help = "what to calibrate and measure on", .required = true},
           true, [&](Fields& g) { describe_data(g, v.data); });
   const config::StepField rows[] = {
+      {{.name = "replace_activations",
+        .help = "other activation functions, before anything else"},
+       v.replace_activations.has_value(),
+       [&](Fields& g) {
+         if (!v.replace_activations) v.replace_activations.emplace();
+         describe(g, *v.replace_activations);
+       }},
       {{.name = "ptq", .help = "post-training quantization to integers"},
        v.has_ptq,
        [&](Fields& g) {
          v.has_ptq = true;
          describe_ptq(g, v.ptq);
+       }},
+      {{.name = "mixed_precision",
+        .help = "more bits for the most sensitive layers, until a drop is met"},
+       v.mixed_precision.has_value(),
+       [&](Fields& g) {
+         if (!v.mixed_precision) v.mixed_precision.emplace();
+         describe(g, *v.mixed_precision);
        }},
       {{.name = "qat", .help = "training of what ptq chose, and of the weights"},
        v.qat.has_value(),
@@ -464,6 +478,13 @@ void describe(Fields& f, CompressConfig& v) {
   f.steps({.name = "passes", .help = "methods, in order", .required = true}, rows);
   f.block_list({.name = "layers", .help = "exceptions by name; later ones win"},
                v.ptq.layers, describe_rule);
+  f.block({.name = "evaluate", .help = "further readings of the result"},
+          v.analog.has_value(), [&](Fields& g) {
+            g.optional_block(
+                {.name = "analog",
+                 .help = "top-1 of the float model on noisy analog hardware"},
+                v.analog, [](Fields& h, AnalogStep& a) { describe(h, a); });
+          });
   f.block({.name = "constraints", .help = "what the result must keep"},
           v.constraints.max_drop || v.constraints.flash || v.constraints.ram,
           [&](Fields& g) { describe_constraints(g, v.constraints); });
@@ -476,6 +497,19 @@ void describe(Fields& f, CompressConfig& v) {
   }
   if (v.qat && !v.has_ptq) {
     f.refuse("passes", "pass 'qat' trains what 'ptq' chose: put 'ptq' before it");
+  }
+  const bool has_teacher =
+      v.qat && (v.qat->loss.distillation > 0 || v.qat->loss.features > 0);
+  if (has_teacher && v.replace_activations) {
+    f.refuse("passes",
+             "pass 'qat' cannot distil after 'replace_activations': its teacher would "
+             "have the new activations, which its weights were not trained for");
+  }
+  if (v.mixed_precision && !v.has_ptq) {
+    f.refuse("passes", "'mixed_precision' needs the step 'ptq', which it starts from");
+  }
+  if (v.analog && !v.data.eval) {
+    f.refuse("evaluate", "'evaluate.analog' needs labelled samples in 'data.eval'");
   }
   if (v.constraints.max_drop && !v.data.eval && !v.data.gate) {
     f.refuse("constraints",

@@ -12,6 +12,9 @@
 #include "lib/config/reader.h"
 #include "lib/data/dataset.h"
 #include "lib/frontend/import.h"
+#include "lib/pipeline/activation_step.h"
+#include "lib/pipeline/analog_step.h"
+#include "lib/pipeline/mixed_precision.h"
 #include "lib/ptq/ptq.h"
 #include "lib/qat/qat.h"
 
@@ -60,9 +63,12 @@ struct CompressConfig {
   std::int64_t version = 1;
   ModelConfig model;
   DataConfig data;
+  std::optional<ActivationStep> replace_activations;
   bool has_ptq = false;
   ptq::PtqConfig ptq;
   std::optional<qat::QatConfig> qat;
+  std::optional<MixedPrecisionStep> mixed_precision;
+  std::optional<AnalogStep> analog;
   Constraints constraints;
   ExportConfig output;
   RunConfig run;

@@ -19,8 +19,7 @@ struct Tally {
 
 bool has_five(const Tensor& scores) { return scores.size() > 5; }
 
-void judge(Tally& tally, std::size_t i, const Tensor& scores, std::int64_t label) {
-  const std::int64_t rank = eval::rank_of(scores.values<float>(), label);
+void judge(Tally& tally, std::size_t i, std::int64_t rank) {
   tally.top1[i] = rank == 0 ? 1 : 0;
   tally.top5[i] = rank < 5 ? 1 : 0;
 }
@@ -48,16 +47,28 @@ report::Metric summarise(const Tally& tally, bool labelled, bool five) {
 
 }  // namespace
 
+std::int64_t label_rank(const data::Dataset& samples, std::int64_t index,
+                        const data::Sample& sample, const Tensor& scores) {
+  if (!sample.label || *sample.label < 0 || *sample.label >= scores.size()) {
+    throw Error(ExitCode::Data,
+                fmt::format("{}, sample {}", samples.description(), index),
+                sample.label ? fmt::format("label {} but the model gives {} scores",
+                                           *sample.label, scores.size())
+                             : "has no label");
+  }
+  return eval::rank_of(scores.values<float>(), *sample.label);
+}
+
 report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
                          double confidence, int threads, const Progress& progress) {
   const std::int64_t count = samples.size();
   const bool labelled = samples.sample(0).label.has_value();
   const auto n = static_cast<std::size_t>(count);
-  // float, fake-quant, integer
-  const std::array<bool, 3> present = {readings.float_model != nullptr,
-                                       readings.fake_quant != nullptr,
-                                       readings.integer != nullptr};
-  std::array<Tally, 3> tallies;
+  // float, fake-quant, integer, rewritten
+  const std::array<bool, 4> present = {
+      readings.float_model != nullptr, readings.fake_quant != nullptr,
+      readings.integer != nullptr, readings.rewritten != nullptr};
+  std::array<Tally, 4> tallies;
   for (std::size_t m = 0; m < tallies.size(); ++m) {
     if (!present[m]) continue;
     tallies[m].top1.resize(n), tallies[m].top5.resize(n);
@@ -68,10 +79,11 @@ report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
   parallel_for(count, threads, [&](std::int64_t item, int) {
     const auto i = static_cast<std::size_t>(item);
     const data::Sample sample = samples.sample(item);
-    std::array<std::vector<Tensor>, 3> outputs;
+    std::array<std::vector<Tensor>, 4> outputs;
     if (present[0]) outputs[0] = readings.float_model->run(sample.inputs);
     if (present[1]) outputs[1] = readings.fake_quant->run(sample.inputs);
     if (present[2]) outputs[2] = readings.integer->run_real(sample.inputs);
+    if (present[3]) outputs[3] = readings.rewritten->run(sample.inputs);
     for (std::size_t m = 0; m < outputs.size(); ++m) {
       if (!present[m]) continue;
       if (!labelled) {
@@ -79,14 +91,7 @@ report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
         continue;
       }
       const Tensor& scores = outputs[m].front();
-      if (!sample.label || *sample.label < 0 || *sample.label >= scores.size()) {
-        throw Error(ExitCode::Data,
-                    fmt::format("{}, sample {}", samples.description(), item),
-                    sample.label ? fmt::format("label {} but the model gives {} scores",
-                                               *sample.label, scores.size())
-                                 : "has no label, others have one");
-      }
-      judge(tallies[m], i, scores, *sample.label);
+      judge(tallies[m], i, label_rank(samples, item, sample, scores));
       if (has_five(scores)) five.store(true, std::memory_order_relaxed);
     }
     const std::int64_t now = ++done;
@@ -95,8 +100,8 @@ report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
   report::Metrics metrics;
   metrics.data = samples.description();
   metrics.samples = count;
-  const std::array<std::optional<report::Metric>*, 3> slots = {
-      &metrics.float_model, &metrics.fake_quant, &metrics.integer};
+  const std::array<std::optional<report::Metric>*, 4> slots = {
+      &metrics.float_model, &metrics.fake_quant, &metrics.integer, &metrics.rewritten};
   for (std::size_t m = 0; m < slots.size(); ++m) {
     if (present[m]) *slots[m] = summarise(tallies[m], labelled, five);
   }
@@ -109,6 +114,10 @@ report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
   }
   if (metrics.float_model && present[2]) {
     metrics.drop = eval::paired_drop(tallies[0].top1, tallies[2].top1, confidence);
+  }
+  if (metrics.float_model && present[3]) {
+    metrics.rewrite_drop =
+        eval::paired_drop(tallies[0].top1, tallies[3].top1, confidence);
   }
   return metrics;
 }

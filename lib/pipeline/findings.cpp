@@ -33,6 +33,25 @@ std::vector<report::Finding> gather_findings(const CompressConfig& config,
          "ranges come from random noise; use real samples for accuracy");
   }
   if (!sources.eval) note("data.eval", "absent, so accuracy was not measured");
+  if (const auto& drop = report.metrics.rewrite_drop; drop && drop->interval.lo > 0) {
+    warn("replace_activations",
+         fmt::format("costs {:.2f} pp [{:.2f}, {:.2f}] before any quantization; the "
+                     "weights were trained for the old activations",
+                     drop->drop, drop->interval.lo, drop->interval.hi));
+  }
+  if (const auto& mixed = report.mixed_precision) {
+    if (!mixed->reached) {
+      warn("mixed_precision",
+           fmt::format("no state met {:g} pp; kept the one that loses {:.2f} pp",
+                       mixed->target,
+                       *mixed->path[static_cast<std::size_t>(mixed->chosen)].drop));
+    }
+    if (mixed->is_eval) {
+      note("mixed_precision",
+           "chose on data.eval, so the figures there are no test of the choice; give "
+           "data.selection, or judge on data.gate");
+    }
+  }
   for (const std::string& text : quantized.findings) warn("", text);
   for (const report::Layer& layer : report.layers) {
     // Values just outside the range lose nothing: only clipping that costs signal is

@@ -52,7 +52,9 @@ Plan make_plan(const CompressConfig& config) {
   aten::use_one_thread_per_caller();
   require_replaceable(config.folder());
   const ImportedModel imported = import_model(config.model.path, config.model.inputs);
-  const Graph canonical = ptq::separate_layer_inputs(imported.canonical, config.ptq);
+  const Graph canonical = ptq::separate_layer_inputs(
+      rewrite_activations(config.replace_activations, imported.canonical).graph,
+      config.ptq);
   require_rules_match(canonical, config.ptq);
   const Sources sources = open_sources(config, canonical);
 

@@ -63,8 +63,10 @@ Graph training_graph(const CompressConfig& config, const ImportedModel& imported
     }
     input.shape[0] = part;
   }
-  return ptq::separate_layer_inputs(
-      canonicalize_for_training(imported.model.import(inputs)), config.ptq);
+  const Rewritten rewritten =
+      rewrite_activations(config.replace_activations,
+                          canonicalize_for_training(imported.model.import(inputs)));
+  return ptq::separate_layer_inputs(rewritten.graph, config.ptq);
 }
 
 std::filesystem::path checkpoint_folder(const CompressConfig& config,

@@ -133,6 +133,7 @@ std::string quality(const Metrics& m) {
     out += "</tr>";
   };
   row("Before: float", m.float_model);
+  row("Float, activations replaced", m.rewritten);
   row("Simulated (fake-quant)", m.fake_quant);
   row("After: exact integers", m.integer);
   out += "</tbody></table>";
@@ -144,6 +145,69 @@ std::string quality(const Metrics& m) {
         m.drop->gained, m.drop->p_value);
   }
   return out;
+}
+
+std::string replaced(const Report& r) {
+  if (r.replaced_activations.empty()) return "";
+  std::string out;
+  if (const auto& drop = r.metrics.rewrite_drop) {
+    out += fmt::format(
+        "<p>Before any quantization: drop {:+.2f} points, paired 95 % interval {:+.2f} "
+        "to {:+.2f}.</p>",
+        drop->drop, drop->interval.lo, drop->interval.hi);
+  }
+  out +=
+      "<p class=\"small\">Distance of the two functions over the calibration histogram "
+      "of what they read.</p><div class=\"wide\"><table><thead><tr><th>Layer</th>"
+      "<th>Was</th><th>Is</th><th>Mean |f - g|</th><th>Largest</th></tr></thead><tbody>";
+  for (const ReplacedActivation& a : r.replaced_activations) {
+    out += fmt::format(
+        "<tr><th>{}</th><td>{}</td><td>{}</td><td class=\"num\">{:.4g}</td>"
+        "<td class=\"num\">{:.4g}</td></tr>",
+        text(a.layer), text(a.from), text(a.to), a.mean_distance, a.max_distance);
+  }
+  return section("Replaced activations", out + "</tbody></table></div>");
+}
+
+std::string analog(const std::optional<AnalogReading>& a) {
+  if (!a) return "";
+  std::string readings;
+  for (const double percent : a->top1) readings += fmt::format(" {:.2f}", percent);
+  return section(
+      "Analog hardware",
+      fmt::format("<p>Top-1 of the float model with {} bits and leakage {:g} at every "
+                  "crossing ({} range{}): {:.2f} % with deviation {:.2f} over {} "
+                  "readings of {} samples.</p><p class=\"small\">Readings:{}. {}</p>",
+                  a->bits, a->leakage, text(a->range),
+                  a->readout ? "" : ", no readout noise", a->mean, a->deviation,
+                  a->top1.size(), a->samples, readings, text(a->data)));
+}
+
+std::string precision(const std::optional<MixedPrecision>& m) {
+  if (!m) return "";
+  std::string out = fmt::format(
+      "<p>Most sensitive layers first, until at most {:g} points of float {:.2f} % are "
+      "lost: {}.</p><p class=\"small\">{} samples, {}</p><table><thead><tr>"
+      "<th>Raised</th><th>To</th><th>Top-1</th><th>Drop</th><th></th></tr></thead>"
+      "<tbody>",
+      m->target, m->float_top1,
+      m->reached ? badge("reached", "good") : badge("not reached", "warn"), m->samples,
+      text(m->data));
+  for (std::size_t i = 0; i < m->path.size(); ++i) {
+    const PrecisionState& s = m->path[i];
+    out += fmt::format("<tr><th>{}</th><td>{}</td>",
+                       s.layer.empty() ? "as configured" : text(s.layer),
+                       s.layer.empty() ? "" : fmt::format("{} bits", s.bits));
+    out += s.top1 ? fmt::format(
+                        "<td class=\"num\">{:.2f} %</td><td class=\"num\">"
+                        "{:+.2f}</td>",
+                        *s.top1, *s.drop)
+                  : fmt::format("<td colspan=\"2\">{}</td>", text(s.refused));
+    out += fmt::format("<td>{}</td></tr>", static_cast<std::int64_t>(i) == m->chosen
+                                               ? badge("chosen", "good")
+                                               : std::string());
+  }
+  return section("Mixed precision", out + "</tbody></table>");
 }
 
 std::string gate(const Gate& g) {
@@ -298,7 +362,8 @@ std::string activations(const Report& r) {
 std::string to_html(const Report& r) {
   std::string body = fmt::format("<header><h1>{}</h1><div>{}</div></header>{}",
                                  text(r.name), verdict(r), tiles(r));
-  body += section("Quality", quality(r.metrics)) + gate(r.gate);
+  body += section("Quality", quality(r.metrics)) + replaced(r) + analog(r.analog) +
+          precision(r.mixed_precision) + gate(r.gate);
   body += section("Size", sizes(r.size)) + section("Verification", verification(r));
   body += section("Findings", findings(r));
   if (r.training) body += section("Training", training_section(*r.training));

@@ -56,6 +56,7 @@ Json metrics_json(const Metrics& metrics) {
   if (!metrics.data.empty()) json["data"] = metrics.data;
   if (metrics.samples > 0) json["samples"] = metrics.samples;
   if (metrics.float_model) json["float"] = metric_json(*metrics.float_model);
+  if (metrics.rewritten) json["rewritten"] = metric_json(*metrics.rewritten);
   if (metrics.fake_quant) json["fake_quant"] = metric_json(*metrics.fake_quant);
   if (metrics.integer) json["integer"] = metric_json(*metrics.integer);
   return json;
@@ -70,6 +71,61 @@ Json drop_json(const eval::PairedDrop& drop) {
   json["lost"] = drop.lost;
   json["gained"] = drop.gained;
   json["samples"] = drop.count;
+  return json;
+}
+
+Json replaced_json(const ReplacedActivation& r) {
+  return {{"layer", r.layer},
+          {"from", r.from},
+          {"to", r.to},
+          {"mean_distance", number(r.mean_distance)},
+          {"max_distance", number(r.max_distance)}};
+}
+
+Json analog_json(const AnalogReading& a) {
+  Json json = {{"bits", a.bits},         {"leakage", number(a.leakage)},
+               {"range", a.range},       {"readout", a.readout},
+               {"data", a.data},         {"samples", a.samples},
+               {"mean", number(a.mean)}, {"deviation", number(a.deviation)}};
+  json["top1"] = Json::array();
+  for (const double percent : a.top1) json["top1"].push_back(number(percent));
+  return json;
+}
+
+AnalogReading read_analog(const Json& json) {
+  return {json.at("bits"),
+          json.at("leakage"),
+          json.at("range"),
+          json.at("readout"),
+          json.at("data"),
+          json.at("samples"),
+          json.at("top1").get<std::vector<double>>(),
+          json.at("mean"),
+          json.at("deviation")};
+}
+
+Json precision_json(const MixedPrecision& m) {
+  Json json = {{"data", m.data},
+               {"on_eval", m.is_eval},
+               {"samples", m.samples},
+               {"float_top1", number(m.float_top1)},
+               {"target", number(m.target)},
+               {"reached", m.reached},
+               {"chosen", m.chosen}};
+  json["path"] = Json::array();
+  for (const PrecisionState& s : m.path) {
+    json["path"].push_back({{"layer", s.layer},
+                            {"bits", s.bits},
+                            {"top1", optional_number(s.top1)},
+                            {"drop", optional_number(s.drop)},
+                            {"refused", s.refused}});
+  }
+  json["layers"] = Json::array();
+  for (const PrecisionLayer& l : m.layers) {
+    json["layers"].push_back({{"name", l.name},
+                              {"weight_bits", l.weight_bits},
+                              {"activation_bits", l.activation_bits}});
+  }
   return json;
 }
 
@@ -222,6 +278,33 @@ Training read_training(const Json& json) {
   return t;
 }
 
+MixedPrecision read_precision(const Json& json) {
+  MixedPrecision m{json.at("data"),
+                   json.at("on_eval"),
+                   json.at("samples"),
+                   json.at("float_top1"),
+                   json.at("target"),
+                   json.at("reached"),
+                   json.at("chosen"),
+                   {},
+                   {}};
+  for (const Json& s : json.at("path")) {
+    m.path.push_back({s.at("layer"), s.at("bits"), maybe_number(s.at("top1")),
+                      maybe_number(s.at("drop")), s.at("refused")});
+  }
+  for (const Json& l : json.at("layers"))
+    m.layers.push_back({l.at("name"), l.at("weight_bits"), l.at("activation_bits")});
+  return m;
+}
+
+std::optional<eval::PairedDrop> read_drop(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return eval::PairedDrop{json.at("points"),      read_interval(json.at("interval")),
+                          json.at("upper_bound"), json.at("p_value"),
+                          json.at("lost"),        json.at("gained"),
+                          json.at("samples")};
+}
+
 Report read_report(const Json& json) {
   Report report;
   if (json.at("version").get<int>() != 1)
@@ -237,14 +320,17 @@ Report read_report(const Json& json) {
   report.metrics.data = metrics.value("data", "");
   report.metrics.samples = metrics.value("samples", std::int64_t{0});
   report.metrics.float_model = read_metric(metrics, "float");
+  report.metrics.rewritten = read_metric(metrics, "rewritten");
   report.metrics.fake_quant = read_metric(metrics, "fake_quant");
   report.metrics.integer = read_metric(metrics, "integer");
-  if (const Json& d = json.at("drop"); !d.is_null()) {
-    report.metrics.drop =
-        eval::PairedDrop{d.at("points"),      read_interval(d.at("interval")),
-                         d.at("upper_bound"), d.at("p_value"),
-                         d.at("lost"),        d.at("gained"),
-                         d.at("samples")};
+  report.metrics.drop = read_drop(json.at("drop"));
+  report.metrics.rewrite_drop = read_drop(json.value("rewrite_drop", Json(nullptr)));
+  if (json.contains("mixed_precision"))
+    report.mixed_precision = read_precision(json.at("mixed_precision"));
+  if (json.contains("analog")) report.analog = read_analog(json.at("analog"));
+  for (const Json& r : json.value("replaced_activations", Json::array())) {
+    report.replaced_activations.push_back({r.at("layer"), r.at("from"), r.at("to"),
+                                           r.at("mean_distance"), r.at("max_distance")});
   }
   const Json& size = json.at("size");
   report.size = {size.at("original_bytes"), size.at("float_weight_bytes"),
@@ -358,6 +444,16 @@ std::string to_json(const Report& report) {
                          {"samples", report.calibration_samples}};
   json["metrics"] = metrics_json(report.metrics);
   json["drop"] = report.metrics.drop ? drop_json(*report.metrics.drop) : Json(nullptr);
+  if (report.metrics.rewrite_drop)
+    json["rewrite_drop"] = drop_json(*report.metrics.rewrite_drop);
+  if (!report.replaced_activations.empty()) {
+    json["replaced_activations"] = Json::array();
+    for (const ReplacedActivation& r : report.replaced_activations)
+      json["replaced_activations"].push_back(replaced_json(r));
+  }
+  if (report.analog) json["analog"] = analog_json(*report.analog);
+  if (report.mixed_precision)
+    json["mixed_precision"] = precision_json(*report.mixed_precision);
   json["size"] = {{"original_bytes", report.size.original_bytes},
                   {"float_weight_bytes", report.size.float_weight_bytes},
                   {"blob_bytes", report.size.blob_bytes},

@@ -23,13 +23,57 @@ struct Metric {
   std::optional<double> output_mse, output_sqnr_db;
 };
 
-/// The three readings of one model: as given, simulated, and exactly as the device
-/// computes.
+/// The readings of one model: as given, with other activations (where asked for),
+/// simulated, and exactly as the device computes.
 struct Metrics {
   std::string data;  // description of the evaluation set
   std::int64_t samples = 0;
-  std::optional<Metric> float_model, fake_quant, integer;
-  std::optional<eval::PairedDrop> drop;  // float -> integer, top-1
+  std::optional<Metric> float_model, rewritten, fake_quant, integer;
+  std::optional<eval::PairedDrop> drop;          // float -> integer, top-1
+  std::optional<eval::PairedDrop> rewrite_drop;  // float -> rewritten, top-1
+};
+
+/// An activation that became another, and how far apart the two functions are where the
+/// new model uses them: |f - g| over the calibration histogram of what it reads (at the
+/// centres of bins).
+struct ReplacedActivation {
+  std::string layer, from, to;
+  double mean_distance = 0, max_distance = 0;
+};
+
+/// Top-1 of the float model on simulated analog hardware, read several times.
+struct AnalogReading {
+  int bits = 0;
+  double leakage = 0;
+  std::string range;  // what 1 stands for: "observed", "unit"
+  bool readout = true;
+  std::string data;
+  std::int64_t samples = 0;
+  std::vector<double> top1;        // percent, one for each reading
+  double mean = 0, deviation = 0;  // of the readings (n - 1)
+};
+
+/// One state of the search for mixed precision: the layer that was raised to reach it.
+struct PrecisionState {
+  std::string layer;                 // empty for the first state
+  int bits = 0;                      // weights and what they read: at least this many
+  std::optional<double> top1, drop;  // percent, points; empty where it was refused
+  std::string refused;               // why it has no integer form
+};
+struct PrecisionLayer {
+  std::string name;
+  int weight_bits = 0, activation_bits = 0;  // of its weights, of what it reads
+};
+/// How the widths of the layers were chosen.
+struct MixedPrecision {
+  std::string data;      // description of the selection samples
+  bool is_eval = false;  // they are data.eval, which measures the result too
+  std::int64_t samples = 0;
+  double float_top1 = 0, target = 0;  // percent, points
+  bool reached = false;
+  std::int64_t chosen = 0;  // index into path
+  std::vector<PrecisionState> path;
+  std::vector<PrecisionLayer> layers;  // of the chosen state, in execution order
 };
 
 struct Sizes {
@@ -130,6 +174,9 @@ struct Report {
   std::int64_t calibration_samples = 0;
   std::uint64_t seed = 0;
   Metrics metrics;
+  std::vector<ReplacedActivation> replaced_activations;
+  std::optional<AnalogReading> analog;
+  std::optional<MixedPrecision> mixed_precision;
   Sizes size;
   std::vector<VerifyRow> verify;
   Gate gate;

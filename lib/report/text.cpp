@@ -24,6 +24,44 @@ std::string row(std::string_view name, const std::optional<Metric>& metric,
                      cell(metric->top5));
 }
 
+std::string replaced_text(const std::vector<ReplacedActivation>& all) {
+  if (all.empty()) return "";
+  std::string out = fmt::format(
+      "{} activations replaced (|f - g| where they are used: mean, largest)\n",
+      all.size());
+  for (const ReplacedActivation& r : all) {
+    out += fmt::format("  {:<24} {} -> {}: {:.4g}, {:.4g}\n", printable(r.layer), r.from,
+                       r.to, r.mean_distance, r.max_distance);
+  }
+  return out;
+}
+
+std::string analog_text(const std::optional<AnalogReading>& a) {
+  if (!a) return "";
+  return fmt::format(
+      "  analog, {} bits, leakage {:g}: {:.2f} % +- {:.2f} over {} readings of {} "
+      "samples\n",
+      a->bits, a->leakage, a->mean, a->deviation, a->top1.size(), a->samples);
+}
+
+std::string precision_text(const std::optional<MixedPrecision>& m) {
+  if (!m) return "";
+  std::string out = fmt::format(
+      "mixed precision on {} samples, {}\n  target {:g} pp of float {:.2f} %: {}\n",
+      m->samples, printable(m->data), m->target, m->float_top1,
+      m->reached ? "reached" : "NOT REACHED, best state kept");
+  for (std::size_t i = 0; i < m->path.size(); ++i) {
+    const PrecisionState& s = m->path[i];
+    out += fmt::format(
+        "  {} {}: {}\n", static_cast<std::int64_t>(i) == m->chosen ? '*' : ' ',
+        s.layer.empty() ? "as configured"
+                        : fmt::format("{} to {} bits", printable(s.layer), s.bits),
+        s.top1 ? fmt::format("{:.2f} %, drop {:+.2f} pp", *s.top1, *s.drop)
+               : "no integer form: " + printable(s.refused));
+  }
+  return out;
+}
+
 std::string metrics_text(const Metrics& m) {
   if (!m.integer) return "no evaluation data\n";
   const bool classify = m.integer->top1.has_value();
@@ -31,7 +69,7 @@ std::string metrics_text(const Metrics& m) {
   out += classify ? fmt::format("  {:<12} {:<26} {}\n", "model", "top-1 [95 %]",
                                 "top-5 [95 %]")
                   : fmt::format("  {:<12} {:>14}\n", "model", "output SQNR");
-  out += row("float", m.float_model, classify) +
+  out += row("float", m.float_model, classify) + row("rewritten", m.rewritten, classify) +
          row("fake-quant", m.fake_quant, classify) + row("integer", m.integer, classify);
   if (m.drop) {
     out += fmt::format(
@@ -64,7 +102,8 @@ std::string training_text(const Training& t) {
 std::string to_text(const Report& r) {
   std::string out = fmt::format("{}: {} layers, {} MACs\n", printable(r.name),
                                 r.layers.size(), r.total_macs());
-  out += metrics_text(r.metrics);
+  out += replaced_text(r.replaced_activations) + precision_text(r.mixed_precision) +
+         metrics_text(r.metrics) + analog_text(r.analog);
   out += fmt::format("size: {} file, {} weights -> {} blob, {} arena\n",
                      bytes_text(r.size.original_bytes),
                      bytes_text(r.size.float_weight_bytes), bytes_text(r.size.blob_bytes),

@@ -277,6 +277,71 @@ TEST_CASE("patterns that match nothing are errors with their places, before the 
   CHECK_FALSE(std::filesystem::exists(bench / "out"));
 }
 
+TEST_CASE("activations are replaced, scored and exported as exact tables") {
+  const Workbench bench;
+  const auto with = [](const std::string& step) {
+    return std::vector<std::string>{"passes=[{replace_activations: " + step + "}, ptq]"};
+  };
+  const CompressResult plain = run(bench, "plain");
+  CHECK_FALSE(plain.report.metrics.rewritten);
+  const CompressResult result = run(bench, "gelu", with("{to: gelu}"));
+  const report::Report& r = result.report;
+  for (const report::VerifyRow& row : r.verify)
+    CHECK(row.status == report::Verification::Passed);
+  REQUIRE(r.replaced_activations.size() == 1);
+  const report::ReplacedActivation& row = r.replaced_activations[0];
+  CHECK(row.from == "relu");
+  CHECK(row.to == "gelu");
+  // |relu - gelu| = |x| Phi(-|x|), at most 0.16997 (at 0.7518).
+  CHECK(row.max_distance > 0.16);
+  CHECK(row.max_distance <= 0.16998);
+  CHECK(row.mean_distance > 0.02);
+  CHECK(row.mean_distance < row.max_distance);
+  REQUIRE(r.metrics.rewritten);
+  REQUIRE(r.metrics.rewrite_drop);
+  CHECK(r.metrics.float_model->top1->percent ==
+        plain.report.metrics.float_model->top1->percent);
+  CHECK(r.metrics.rewritten->output_mse.has_value() == false);
+  CHECK(report::to_text(r).find("relu -> gelu") != std::string::npos);
+  CHECK(report::to_html(r).find("Replaced activations") != std::string::npos);
+  CHECK(report::to_json(load_report(bench / "gelu")) == report::to_json(r));
+
+  // Halfway: half the distance, to the bin.
+  const CompressResult half =
+      run(bench, "half", with("{to: interpolated_gelu, factor: 0.5, from: relu}"));
+  const report::ReplacedActivation& less = half.report.replaced_activations.at(0);
+  CHECK(less.to == "interpolated_gelu(factor=0.5, sharpness=1, leak=0)");
+  CHECK(less.mean_distance == Approx(row.mean_distance / 2).epsilon(1e-9));
+  for (const report::VerifyRow& v : half.report.verify)
+    CHECK(v.status == report::Verification::Passed);
+
+  const Error none = fault_of(bench, with("{from: hardswish, to: gelu}"));
+  CHECK(none.code() == ExitCode::Usage);
+  CHECK(std::string(none.what()).find("relu (1)") != std::string::npos);
+}
+
+TEST_CASE("analog readings vary with the noise alone") {
+  const Workbench bench;
+  const auto read = [&](const std::string& out, const std::string& settings,
+                        const std::string& threads = "2") {
+    return *run(bench, out, {"evaluate.analog=" + settings, "run.threads=" + threads})
+                .report.analog;
+  };
+  const report::AnalogReading fine = read("a", "{bits: 12, leakage: 0, repeats: 2}");
+  CHECK(fine.samples == 200);
+  CHECK(fine.deviation == 0);
+  CHECK(fine.mean > 90);
+  const std::string noisy = "{bits: 2, leakage: 0.5, repeats: 4, seed: 5, samples: 150}";
+  const report::AnalogReading two = read("b", noisy), one = read("c", noisy, "1");
+  CHECK(two.top1 == one.top1);
+  CHECK(two.top1.size() == 4);
+  CHECK(two.samples == 150);
+  CHECK(two.deviation > 0);
+  CHECK(two.mean < fine.mean);
+  CHECK(read("d", "{bits: 2, leakage: 0.5, repeats: 4, seed: 6, samples: 150}").top1 !=
+        two.top1);
+}
+
 TEST_CASE("an interrupted run leaves nothing") {
   const Workbench bench;
   struct Interrupter : SilentListener {

@@ -72,6 +72,8 @@ TEST_CASE("every key arrives where it belongs") {
       "  eval: {format: npy, files: [a.npy, b.npy], labels: l.npy}\n"
       "  gate: {format: cifar, files: g.bin}\n"
       "passes:\n"
+      "  - replace_activations: {from: [relu6, prelu], to: interpolated_silu,\n"
+      "      factor: 0.5, sharpness: 2, leak: 0.1, layers: ['layer3.*']}\n"
       "  - ptq:\n"
       "      weights: {bits: 4, levels: s, symmetric: false, granularity: per_tensor,\n"
       "        calibrator: percentile, percentile: 99.9}\n"
@@ -80,6 +82,9 @@ TEST_CASE("every key arrives where it belongs") {
       "        percentile: 99.9999, momentum: 0.5}\n"
       "      first_last_bits: 16\n"
       "      unify_add: true\n"
+      "  - mixed_precision: {target_drop: 0.5, bits: [6, 8], samples: 77}\n"
+      "evaluate: {analog: {bits: 6, leakage: 0.3, range: unit, readout: false,\n"
+      "  repeats: 3, seed: 4, samples: 11}}\n"
       "layers:\n"
       "  - match: {name: 'conv*'}\n"
       "    weights: {bits: 8, levels: n, granularity: per_channel}\n"
@@ -117,11 +122,30 @@ TEST_CASE("every key arrives where it belongs") {
   REQUIRE(c.ptq.layers.size() == 1);
   const ptq::LayerRule& rule = c.ptq.layers[0];
   CHECK(rule.pattern == "conv*");
-  CHECK(rule.where == full.file.string() + ":18:19");
+  CHECK(rule.where == full.file.string() + ":23:19");
   CHECK(rule.weight_bits == 8);
   CHECK(rule.activation_bits == 6);
   CHECK(rule.granularity == ptq::Granularity::PerChannel);
   CHECK(rule.calibrator == "entropy");
+  REQUIRE(c.replace_activations);
+  CHECK(c.replace_activations->from == std::vector<std::string>{"relu6", "prelu"});
+  CHECK(c.replace_activations->to == "interpolated_silu");
+  CHECK(c.replace_activations->parameters.factor == 0.5);
+  CHECK(c.replace_activations->parameters.sharpness == 2.0);
+  CHECK(c.replace_activations->parameters.leak == 0.1);
+  CHECK(c.replace_activations->layers == std::vector<std::string>{"layer3.*"});
+  REQUIRE(c.mixed_precision);
+  CHECK(c.mixed_precision->target_drop == 0.5);
+  CHECK(c.mixed_precision->bits == std::vector<std::int64_t>{6, 8});
+  CHECK(c.mixed_precision->samples == 77);
+  REQUIRE(c.analog);
+  CHECK(c.analog->bits == 6);
+  CHECK(c.analog->leakage == 0.3);
+  CHECK(c.analog->range == "unit");
+  CHECK_FALSE(c.analog->readout);
+  CHECK(c.analog->repeats == 3);
+  CHECK(c.analog->seed == 4);
+  CHECK(c.analog->samples == 11);
   CHECK(c.constraints.max_drop->value == 0.5);
   CHECK(c.constraints.flash == 1024);
   CHECK(c.constraints.ram == 2000);
@@ -177,6 +201,23 @@ TEST_CASE("faults name file, line and column") {
   CHECK(Case(kHead + kData + kTail)
             .faults({"passes.ptq.activations.calibrator=mes"})
             .find("--set passes.ptq.activations.calibrator: error:") == 0);
+  CHECK(Case(kHead + kData +
+             "passes: [{replace_activations: {to: gelu, leak: 0.1}}, ptq]\n")
+            .faults()
+            .find("c.yaml:4:37: error: gelu takes no leak (interpolated_gelu") == 0);
+  CHECK(Case(kHead + kData + "passes: [{replace_activations: {to: gely}}, ptq]\n")
+            .faults()
+            .find("did you mean 'gelu'?") != std::string::npos);
+  CHECK(
+      Case(kHead + kData + "passes: [mixed_precision]\n").faults() ==
+      "c.yaml:4:9: error: 'mixed_precision' needs the step 'ptq', which it starts from");
+  CHECK(Case(kHead + kData + "passes: [ptq, mixed_precision: {bits: [16, 8]}]\n")
+            .faults()
+            .find("'bits' must not decrease") != std::string::npos);
+  CHECK(Case(kHead + kData + kTail + "evaluate: {analog: {}}\n")
+            .faults()
+            .find("'evaluate.analog' needs labelled samples in 'data.eval'") !=
+        std::string::npos);
   CHECK(
       Case(kHead + kData + kTail).read({"passes.ptq.weights.bits=4"}).ptq.weights.bits ==
       4);
@@ -205,7 +246,7 @@ TEST_CASE("schema and reference come from the same description") {
   CHECK(schema.at("$schema") == "https://json-schema.org/draft/2020-12/schema");
   CHECK(schema.at("additionalProperties") == false);
   CHECK(schema.at("required") == nlohmann::json({"version", "model", "data", "passes"}));
-  const auto& ptq = schema.at("properties").at("passes").at("items").at("anyOf").at(1);
+  const auto& ptq = schema.at("properties").at("passes").at("items").at("anyOf").at(3);
   const auto& weights =
       ptq.at("properties").at("ptq").at("properties").at("weights").at("properties");
   CHECK(weights.at("bits").at("default") == 8);

@@ -29,6 +29,21 @@ Report sample_report(const std::string& name = "conv1") {
   r.metrics.fake_quant = Metric{p, p, {}, {}};
   r.metrics.integer = Metric{eval::Proportion{80.0, {44.4, 97.5}, 10}, p, {}, {}};
   r.metrics.drop = eval::PairedDrop{10, {-5, 25}, 20, 1, 1, 0, 10};
+  r.metrics.rewritten = Metric{p, p, {}, {}};
+  r.metrics.rewrite_drop = eval::PairedDrop{0, {-3, 3}, 2, 1, 0, 0, 10};
+  r.replaced_activations = {{name, "relu", "gelu", 0.05, 0.17}};
+  r.analog = AnalogReading{4,  0.2,      "observed", true,      "idx: 10 samples",
+                           10, {80, 90}, 85,         7.07106781};
+  r.mixed_precision = MixedPrecision{"idx: 10 samples",
+                                     true,
+                                     10,
+                                     90,
+                                     1,
+                                     true,
+                                     1,
+                                     {{"", 0, 70, 20, ""}, {name, 8, 90, 0, ""}},
+                                     {{name, 8, 8}}};
+  r.mixed_precision->path.push_back({name, 16, {}, {}, "no softmax of 16 bits"});
   r.size = {1000, 800, 210, 512, 400};
   r.verify = {{"golden", Verification::Passed, 10, "ok"},
               {"host", Verification::Failed, 10, "layer '" + name + "', index 3"},
@@ -118,6 +133,15 @@ TEST_CASE("the stable keys of report.json") {
   CHECK(json.at("layers")[0].at("sqnr_cumulative_db") == "exact");
   CHECK(json.at("layers")[1].at("sqnr_isolated_db").is_null());
   CHECK_FALSE(json.contains("timing"));
+  CHECK(json.at("metrics").at("rewritten").at("top1") == 90.0);
+  CHECK(json.at("rewrite_drop").at("interval") == nlohmann::json({-3, 3}));
+  CHECK(json.at("replaced_activations")[0].at("to") == "gelu");
+  CHECK(json.at("replaced_activations")[0].at("mean_distance") == 0.05);
+  CHECK(json.at("mixed_precision").at("path")[1].at("drop") == 0.0);
+  CHECK(json.at("mixed_precision").at("path")[2].at("top1").is_null());
+  CHECK(json.at("mixed_precision").at("layers")[0].at("weight_bits") == 8);
+  CHECK(json.at("analog").at("top1") == nlohmann::json({80, 90}));
+  CHECK(json.at("analog").at("deviation") == 7.07106781);
 }
 
 TEST_CASE("gate and metrics say when there are none") {
@@ -125,6 +149,8 @@ TEST_CASE("gate and metrics say when there are none") {
   CHECK(json.at("gate") == nlohmann::json({{"status", "not_set"}}));
   CHECK(json.at("metrics") == nlohmann::json::object());
   CHECK(json.at("drop").is_null());
+  CHECK_FALSE(json.contains("replaced_activations"));
+  CHECK_FALSE(json.contains("analog"));
 }
 
 TEST_CASE("a report reads back to the same bytes") {
