@@ -11,6 +11,7 @@
 #include "lib/pipeline/compress_config.h"
 #include "lib/pipeline/gate.h"
 #include "lib/pipeline/inspect.h"
+#include "lib/qat/estimators.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_folder.h"
 
@@ -57,6 +58,20 @@ TEST_CASE("the least configuration has the documented defaults") {
   CHECK_FALSE(c.data.eval);
   CHECK_FALSE(c.constraints.max_drop);
   CHECK(c.threads() >= 1);
+}
+
+TEST_CASE("every estimator can be configured where it has a use, and is in the schema") {
+  const Case job(kHead +
+                 "data: {calibration: {format: random}, train: {format: random}}\n"
+                 "passes: [ptq, qat]\n");
+  const std::string schema = config_json_schema();
+  for (const qat::Estimator& row : qat::estimators()) {
+    const std::string name(row.name);
+    INFO(name);
+    CHECK(job.faults({"passes.qat.weights=" + name}).empty() == row.for_weights);
+    CHECK(job.faults({"passes.qat.activations=" + name}).empty() == row.for_activations);
+    CHECK(schema.find('"' + name + '"') != std::string::npos);
+  }
 }
 
 TEST_CASE("every key arrives where it belongs") {
