@@ -221,7 +221,8 @@ static void gather_panel(const qrt_bits* b, const uint64_t* planes, qrt_bit_posi
     return;
   }
   for (row = 0; row < 4; ++row) {
-    positions[row] = row < rows ? *at : positions[row - 1];
+    /* The first row always exists; said so, compilers see no index of -1. */
+    positions[row] = row < rows || row == 0 ? *at : positions[row - 1];
     if (row >= rows) continue;
     if (++at->ox == p->ow) {
       at->ox = 0;
