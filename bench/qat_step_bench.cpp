@@ -14,6 +14,7 @@
 
 #include "lib/core/parallel.h"
 #include "lib/pipeline/import_model.h"
+#include "lib/pipeline/prepare.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/training.h"
 #include "lib/qat/batches.h"
@@ -83,7 +84,7 @@ int run(const std::string& file, std::int64_t steps, const std::string& kind) {
   const int threads = config.threads();
   const pipeline::ImportedModel imported =
       pipeline::import_model(config.model.path, config.model.inputs);
-  const Graph canonical = ptq::separate_layer_inputs(imported.canonical, config.ptq);
+  const Graph canonical = pipeline::prepare(config, imported.canonical).graph;
   const pipeline::Sources sources = pipeline::open_sources(config, canonical);
   const auto statistics =
       ptq::collect_statistics(canonical, *sources.calibration, threads);

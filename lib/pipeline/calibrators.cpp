@@ -8,7 +8,7 @@
 #include "lib/fixedpoint/lower.h"
 #include "lib/pipeline/evaluate.h"
 #include "lib/pipeline/import_model.h"
-#include "lib/pipeline/plan.h"
+#include "lib/pipeline/prepare.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/steps.h"
 #include "lib/report/format.h"
@@ -30,10 +30,7 @@ std::vector<CalibratorRow> compare_calibrators(const CompressConfig& config,
   };
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
-  const Graph canonical = ptq::separate_layer_inputs(
-      rewrite_activations(config.replace_activations, imported.canonical).graph,
-      config.ptq);
-  require_rules_match(canonical, config.ptq);
+  const Graph canonical = prepare(config, imported.canonical).graph;
   const Sources sources = open_sources(config, canonical);
   const auto statistics = steps.run("calibrate", [&] {
     return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);

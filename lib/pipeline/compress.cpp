@@ -10,7 +10,7 @@
 #include "lib/pipeline/gate.h"
 #include "lib/pipeline/import_model.h"
 #include "lib/pipeline/layer_table.h"
-#include "lib/pipeline/plan.h"
+#include "lib/pipeline/prepare.h"
 #include "lib/pipeline/result_folder.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/sqnr.h"
@@ -54,10 +54,8 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
 
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
-  const Rewritten rewritten =
-      rewrite_activations(config.replace_activations, imported.canonical);
-  const Graph canonical = ptq::separate_layer_inputs(rewritten.graph, config.ptq);
-  require_rules_match(canonical, config.ptq);
+  const Prepared prepared = prepare(config, imported.canonical);
+  const Graph& canonical = prepared.graph;
   const Sources sources = open_sources(config, canonical);
   report::Report report = begin_report(config, imported, *sources.calibration);
 
@@ -133,7 +131,7 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
                                 emit::read_sections(artifact.files.at("model.qpk")),
                                 quantized.choices, noise);
     report.replaced_activations =
-        score_activations(rewritten.activations, canonical, statistics);
+        score_activations(prepared.activations, canonical, statistics);
     report.activations = activation_table(canonical, statistics, quantized.choices);
     report.gate = judge(config.constraints, report.size, judged);
     report.findings = gather_findings(config, imported, sources, quantized, report);

@@ -6,13 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/aten/float_executor.h"
-#include "lib/config/problems.h"
 #include "lib/core/names.h"
 #include "lib/exec/interval.h"
 #include "lib/pipeline/import_model.h"
+#include "lib/pipeline/prepare.h"
 #include "lib/pipeline/result_folder.h"
 #include "lib/pipeline/sources.h"
-#include "lib/ptq/settings.h"
 
 namespace qopt::pipeline {
 namespace {
@@ -31,31 +30,11 @@ Json tensors_json(const std::vector<frontend::InputSpec>& tensors) {
 
 }  // namespace
 
-void require_rules_match(const Graph& canonical, const ptq::PtqConfig& config) {
-  config::Problems problems;
-  ptq::PtqConfig one = config;
-  for (const ptq::LayerRule& rule : config.layers) {
-    one.layers = {rule};
-    std::vector<std::string> findings;
-    try {
-      ptq::settings_of(canonical, one, findings);
-    } catch (const Error& e) {
-      problems.add(e.where(), e.hint().empty()
-                                  ? e.message()
-                                  : fmt::format("{}; {}", e.message(), e.hint()));
-    }
-  }
-  problems.throw_if_any();
-}
-
 Plan make_plan(const CompressConfig& config) {
   aten::use_one_thread_per_caller();
   require_replaceable(config.folder());
   const ImportedModel imported = import_model(config.model.path, config.model.inputs);
-  const Graph canonical = ptq::separate_layer_inputs(
-      rewrite_activations(config.replace_activations, imported.canonical).graph,
-      config.ptq);
-  require_rules_match(canonical, config.ptq);
+  const Graph canonical = prepare(config, imported.canonical).graph;
   const Sources sources = open_sources(config, canonical);
 
   Plan plan{.model = config.model.path,

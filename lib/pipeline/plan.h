@@ -29,8 +29,4 @@ Plan make_plan(const CompressConfig& config);
 std::string plan_text(const Plan& plan);
 std::string plan_json(const Plan& plan);
 
-/// Throws ConfigError with every rule whose pattern matches no layer: a misspelt name is
-/// found before the calibration, not after it.
-void require_rules_match(const Graph& canonical, const ptq::PtqConfig& config);
-
 }  // namespace qopt::pipeline

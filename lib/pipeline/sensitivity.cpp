@@ -9,7 +9,7 @@
 #include "lib/core/parallel.h"
 #include "lib/graph/verify.h"
 #include "lib/pipeline/import_model.h"
-#include "lib/pipeline/plan.h"
+#include "lib/pipeline/prepare.h"
 #include "lib/pipeline/sources.h"
 #include "lib/pipeline/steps.h"
 #include "lib/ptq/settings.h"
@@ -177,10 +177,7 @@ Sensitivity sensitivity(const CompressConfig& config, std::int64_t count,
   Steps steps(listener, 4);
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
-  const Graph canonical = ptq::separate_layer_inputs(
-      rewrite_activations(config.replace_activations, imported.canonical).graph,
-      config.ptq);
-  require_rules_match(canonical, config.ptq);
+  const Graph canonical = prepare(config, imported.canonical).graph;
   const Sources sources = open_sources(config, canonical);
   const auto statistics = steps.run("calibrate", [&] {
     return ptq::collect_statistics(canonical, *sources.calibration, threads, progress);

@@ -7,6 +7,7 @@
 #include "lib/data/subset.h"
 #include "lib/fixedpoint/lower.h"
 #include "lib/graph/passes/canonicalize.h"
+#include "lib/pipeline/prepare.h"
 #include "lib/pipeline/sources.h"
 #include "lib/qat/qat.h"
 
@@ -63,10 +64,7 @@ Graph training_graph(const CompressConfig& config, const ImportedModel& imported
     }
     input.shape[0] = part;
   }
-  const Rewritten rewritten =
-      rewrite_activations(config.replace_activations,
-                          canonicalize_for_training(imported.model.import(inputs)));
-  return ptq::separate_layer_inputs(rewritten.graph, config.ptq);
+  return prepare(config, canonicalize_for_training(imported.model.import(inputs))).graph;
 }
 
 std::filesystem::path checkpoint_folder(const CompressConfig& config,
