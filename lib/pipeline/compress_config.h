@@ -84,6 +84,7 @@ struct CompressConfig {
 /// The description of all keys, in the order of documentation.
 void describe(config::Fields& fields, CompressConfig& config);
 void describe(config::Fields& fields, data::DatasetSpec& spec);
+void describe(config::Fields& fields, qat::QatConfig& config);
 
 /// Reads `file` with `--set` overrides. Throws ConfigError with every fault, Error(Usage)
 /// when the file cannot be read.
