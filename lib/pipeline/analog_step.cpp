@@ -9,7 +9,6 @@
 #include <numeric>
 
 #include "lib/aten/analog_executor.h"
-#include "lib/core/parallel.h"
 #include "lib/core/rng.h"
 
 namespace qopt::pipeline {
@@ -81,18 +80,15 @@ report::AnalogReading read_analog(const AnalogStep& step, const Graph& graph,
         Rng::stream(static_cast<std::uint64_t>(step.seed), static_cast<std::uint64_t>(r))
             .next();
     const aten::AnalogExecutor hardware(graph, options, clamps, seed);
-    std::vector<std::uint8_t> right(static_cast<std::size_t>(count));
-    parallel_for(count, threads, [&](std::int64_t item, int) {
-      const data::Sample sample = samples.sample(item);
-      const std::vector<Tensor> outputs =
-          hardware.run(sample.inputs, static_cast<std::uint64_t>(item));
-      right[static_cast<std::size_t>(item)] =
-          label_rank(samples, item, sample, outputs.front()) == 0;
+    const auto scores = [&](const data::Sample& sample, std::int64_t item) {
+      Tensor output =
+          hardware.run(sample.inputs, static_cast<std::uint64_t>(item)).front();
       const std::int64_t now = ++done, total = count * step.repeats;
       if (progress && (now == total || now % (total / 100 + 1) == 0))
         progress(now, total);
-    });
-    reading.top1.push_back(eval::proportion(right).percent);
+      return output;
+    };
+    reading.top1.push_back(top1_percent(samples, count, threads, scores));
   }
   summarise(reading);
   return reading;

@@ -59,6 +59,17 @@ std::int64_t label_rank(const data::Dataset& samples, std::int64_t index,
   return eval::rank_of(scores.values<float>(), *sample.label);
 }
 
+double top1_percent(const data::Dataset& samples, std::int64_t count, int threads,
+                    const Scores& scores) {
+  std::vector<std::uint8_t> right(static_cast<std::size_t>(count));
+  parallel_for(count, threads, [&](std::int64_t item, int) {
+    const data::Sample sample = samples.sample(item);
+    right[static_cast<std::size_t>(item)] =
+        label_rank(samples, item, sample, scores(sample, item)) == 0;
+  });
+  return eval::proportion(right).percent;
+}
+
 report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
                          double confidence, int threads, const Progress& progress) {
   const std::int64_t count = samples.size();

@@ -36,4 +36,11 @@ report::Metrics evaluate(const Readings& readings, const data::Dataset& samples,
 std::int64_t label_rank(const data::Dataset& samples, std::int64_t index,
                         const data::Sample& sample, const Tensor& scores);
 
+/// Top-1 in percent of a model on the first `count` samples, by the scores that it gives
+/// sample number `index`; parallel over samples, the same for every number of threads.
+/// Throws as label_rank.
+using Scores = std::function<Tensor(const data::Sample& sample, std::int64_t index)>;
+double top1_percent(const data::Dataset& samples, std::int64_t count, int threads,
+                    const Scores& scores);
+
 }  // namespace qopt::pipeline

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "lib/core/parallel.h"
 #include "lib/fixedpoint/lower.h"
 #include "lib/pipeline/compress_config.h"
 #include "lib/pipeline/sensitivity.h"
@@ -42,8 +41,10 @@ class Search {
     const Sensitivity sensitivity = measure_sensitivity(
         canonical_, encoded_, selection_, count_, false, threads_, progress_);
     const aten::FloatExecutor model(original);
-    best_.report.float_top1 =
-        top1_of([&](std::span<const Tensor> in) { return model.run(in).front(); });
+    best_.report.float_top1 = top1_percent(selection_, count_, threads_,
+                                           [&](const data::Sample& sample, std::int64_t) {
+                                             return model.run(sample.inputs).front();
+                                           });
     best_.report.samples = count_;
     best_.report.target = step_.target_drop;
     visit({}, 0);
@@ -59,21 +60,13 @@ class Search {
   }
 
  private:
-  double top1_of(const std::function<Tensor(std::span<const Tensor>)>& scores) {
-    std::vector<std::uint8_t> right(static_cast<std::size_t>(count_));
-    parallel_for(count_, threads_, [&](std::int64_t item, int) {
-      const data::Sample sample = selection_.sample(item);
-      right[static_cast<std::size_t>(item)] =
-          label_rank(selection_, item, sample, scores(sample.inputs)) == 0;
-    });
-    return eval::proportion(right).percent;
-  }
-
   /// Measures the present state and keeps it where it is the best so far.
   void visit(const std::string& raised, int bits) {
     const IntegerExecutor device(lower_to_integer(encoded_));
-    const double top1 =
-        top1_of([&](std::span<const Tensor> in) { return device.run_real(in).front(); });
+    const double top1 = top1_percent(selection_, count_, threads_,
+                                     [&](const data::Sample& sample, std::int64_t) {
+                                       return device.run_real(sample.inputs).front();
+                                     });
     const double drop = best_.report.float_top1 - top1;
     const bool is_better = path_.empty() || drop < best_drop_;
     path_.push_back({raised, bits, top1, drop, {}});
@@ -86,8 +79,8 @@ class Search {
 
   void raise(const LayerSensitivity& layer, int bits) {
     const Node& node = encoded_.nodes()[*encoded_.producer(*encoded_.find(layer.layer))];
-    const bool weights = bits_at(encoded_, node.inputs[1]) < bits;
-    const bool activation = bits_at(encoded_, node.inputs[0]) < bits;
+    const bool weights = bits_of(encoded_, node.inputs[1]) < bits;
+    const bool activation = bits_of(encoded_, node.inputs[0]) < bits;
     if (!weights && !activation) return;
     const ptq::PtqConfig before = now_;
     const Graph encoded_before = encoded_;
@@ -121,21 +114,16 @@ class Search {
     return levels == LevelSet::O || levels == LevelSet::T;
   }
 
-  static int bits_at(const Graph& graph, ValueId id) {
-    const auto& encoding = graph.value(id).encoding;
-    return encoding ? std::get<Affine>(*encoding).bits : 0;
-  }
-
   /// The widths of the state that was chosen, in execution order.
   void list_layers() {
     const Graph encoded = ptq::quantize(canonical_, statistics_, best_.ptq).graph;
     for (const Node& node : encoded.nodes()) {
       const int weights = node.inputs.size() > 1 && encoded.is_constant(node.inputs[1])
-                              ? bits_at(encoded, node.inputs[1])
+                              ? bits_of(encoded, node.inputs[1])
                               : 0;
       if (weights == 0 || encoded.is_constant(node.inputs[0])) continue;
       best_.report.layers.push_back(
-          {encoded.value(node.output).name, weights, bits_at(encoded, node.inputs[0])});
+          {encoded.value(node.output).name, weights, bits_of(encoded, node.inputs[0])});
     }
   }
 

@@ -111,11 +111,6 @@ class Reader {
   Reading float_model_;
 };
 
-int bits_of(const Graph& encoded, ValueId id) {
-  const auto& encoding = encoded.value(id).encoding;
-  return encoding ? std::get<Affine>(*encoding).bits : 0;
-}
-
 /// Differences of top-1 below one standard error say nothing, so losses are compared in
 /// whole ones, and then the distortion decides, which has no such noise.
 void sort_by_damage(Sensitivity& result) {
@@ -161,6 +156,11 @@ Sensitivity measure_sensitivity(const Graph& canonical, const Graph& encoded,
   }
   sort_by_damage(result);
   return result;
+}
+
+int bits_of(const Graph& encoded, ValueId id) {
+  const auto& encoding = encoded.value(id).encoding;
+  return encoding ? std::get<Affine>(*encoding).bits : 0;
 }
 
 Sensitivity sensitivity(const CompressConfig& config, std::int64_t count,

@@ -47,6 +47,9 @@ Sensitivity measure_sensitivity(const Graph& canonical, const Graph& encoded,
                                 bool with_spared, int threads,
                                 const Progress& progress = {});
 
+/// Bits of a value's encoding; 0 where it has none.
+int bits_of(const Graph& encoded, ValueId id);
+
 /// `qopt sensitivity`: the configuration's model as its `ptq` says, on `count` samples of
 /// data.eval. Throws Error(Usage) without data.eval.
 Sensitivity sensitivity(const CompressConfig& config, std::int64_t count,
