@@ -18,16 +18,14 @@ std::string identity_of(const CompressConfig& config, const ImportedModel& impor
   return sha256_hex(resolved_yaml(config) + imported.file_digest);
 }
 
-/// Higher is better: top-1 in percent, or without labels the outputs' SQNR in dB.
-double score(const Graph& canonical, const Graph& candidate,
+/// Higher is better: top-1 in percent, or without labels (then with the float model,
+/// which is null otherwise) the outputs' SQNR in dB.
+double score(const aten::FloatExecutor* original, const Graph& candidate,
              const data::Dataset& selection, int threads) {
   const IntegerExecutor device(lower_to_integer(candidate));
-  Readings readings{.integer = &device};
-  const bool labelled = selection.sample(0).label.has_value();
-  const aten::FloatExecutor original(canonical);
-  if (!labelled) readings.float_model = &original;
+  const Readings readings{.float_model = original, .integer = &device};
   const report::Metrics metrics = evaluate(readings, selection, 0.95, threads);
-  if (labelled) return metrics.integer->top1->percent;
+  if (original == nullptr) return metrics.integer->top1->percent;
   return metrics.integer->output_sqnr_db.value_or(0);
 }
 
@@ -94,12 +92,19 @@ Trained train(const CompressConfig& config, const ImportedModel& imported,
   const data::Dataset& selection =
       chosen ? *chosen : static_cast<const data::Dataset&>(held_out);
 
+  const bool labelled = selection.sample(0).label.has_value();
+  std::optional<aten::FloatExecutor> original;
+  if (!labelled) original.emplace(canonical);
+
   const Graph training = training_graph(config, imported);
   const qat::QatRun run{
       .training = training,
       .encoded = encoded,
       .samples = training_set,
-      .judge = [&](const Graph& g) { return score(canonical, g, selection, threads); },
+      .judge =
+          [&](const Graph& candidate) {
+            return score(original ? &*original : nullptr, candidate, selection, threads);
+          },
       .seed = seed,
       .threads = threads,
       .cuda = config.run.device == Device::Cuda,
@@ -109,7 +114,6 @@ Trained train(const CompressConfig& config, const ImportedModel& imported,
       .status = [&](const std::string& text) { listener.status(text); },
       .note = [&](const std::string& text) { listener.note(text); }};
   qat::QatResult result = qat::train(*config.qat, run);
-  const bool labelled = selection.sample(0).label.has_value();
   return {std::move(result.graph), report_of(result, training_set, selection, labelled),
           result.findings};
 }
