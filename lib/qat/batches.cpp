@@ -11,8 +11,6 @@
 namespace qopt::qat {
 namespace {
 
-enum Purpose : std::uint64_t { kOrder = 1, kAugment = 2 };
-
 /// Shifts and mirrors one image [1, C, H, W] into `out`; what comes from outside is 0.
 void augment_image(const Tensor& image, const Augment& augment, Rng& rng, float* out) {
   const Shape& shape = image.shape();
@@ -40,9 +38,10 @@ void augment_image(const Tensor& image, const Augment& augment, Rng& rng, float*
 
 }  // namespace
 
-Rng stream(std::uint64_t seed, std::uint64_t purpose, std::uint64_t a, std::uint64_t b) {
+Rng stream(std::uint64_t seed, Purpose purpose, std::uint64_t a, std::uint64_t b) {
   std::uint64_t key = Rng(seed).next();
-  for (const std::uint64_t part : {purpose, a, b}) key = Rng(key ^ part).next();
+  for (const std::uint64_t part : {static_cast<std::uint64_t>(purpose), a, b})
+    key = Rng(key ^ part).next();
   return Rng(key);
 }
 
@@ -81,7 +80,7 @@ void Batches::begin_step(std::int64_t step) {
   if (epoch == epoch_) return;
   epoch_ = epoch;
   std::iota(order_.begin(), order_.end(), std::int64_t{0});
-  stream(seed_, kOrder, static_cast<std::uint64_t>(epoch), 0)
+  stream(seed_, Purpose::Order, static_cast<std::uint64_t>(epoch), 0)
       .shuffle(std::span<std::int64_t>(order_));
 }
 
@@ -114,7 +113,7 @@ Batch Batches::part(std::int64_t step, std::int64_t shard) const {
       const Tensor& input = sample.inputs[k];
       float* out = batch.inputs[k].data_ptr<float>() + i * input.size();
       if (changes) {
-        Rng rng = stream(seed_, kAugment, static_cast<std::uint64_t>(step),
+        Rng rng = stream(seed_, Purpose::Augment, static_cast<std::uint64_t>(step),
                          static_cast<std::uint64_t>(shard * size_ + i));
         augment_image(input, augment_, rng, out);
       } else {

@@ -19,8 +19,16 @@ struct Batch {
   at::Tensor labels;               // i64 [N]; undefined without labels
 };
 
-/// A stream of its own for each use: (seed, purpose, a, b).
-Rng stream(std::uint64_t seed, std::uint64_t purpose, std::uint64_t a, std::uint64_t b);
+/// What random numbers are drawn for while training.
+enum class Purpose : std::uint64_t {
+  Order = 1,
+  Augment = 2,
+  Noise = 16,
+  Statistics = 17,
+  Start = 32,
+};
+/// A stream of its own for each use.
+Rng stream(std::uint64_t seed, Purpose purpose, std::uint64_t a, std::uint64_t b);
 
 class Batches {
  public:

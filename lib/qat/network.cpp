@@ -60,9 +60,7 @@ class Network::Semantics {
   }
 
  private:
-  bool is_analog() const {
-    return network_.analog_ && pass_.mode == Mode::Train && pass_.noise != nullptr;
-  }
+  bool is_analog() const { return network_.is_analog(pass_); }
   aten::AnalogChain chain(double clamp) const {
     return {network_.analog_->bits, network_.analog_->leakage, clamp};
   }
@@ -105,6 +103,10 @@ class Network::Semantics {
   aten::FloatSemantics float_;
 };
 
+bool Network::is_analog(const Pass& pass) const {
+  return analog_ && pass.mode == Mode::Train && pass.noise != nullptr;
+}
+
 std::vector<at::Tensor> Network::forward(std::span<const at::Tensor> inputs,
                                          const Pass& pass) const {
   const auto tapped = [&](ValueId id, const at::Tensor& value) {
@@ -121,8 +123,8 @@ std::vector<at::Tensor> Network::forward(std::span<const at::Tensor> inputs,
   Semantics semantics(*this, pass);
   return execute(training_, semantics, inputs, [&](ValueId id, at::Tensor value) {
     const auto quantizer = quantizer_of_.find(id.index);
-    const bool analog = analog_ && pass.mode == Mode::Train && pass.noise != nullptr;
-    if (quantizer != quantizer_of_.end() && pass.mode != Mode::TrainFloat && !analog) {
+    const bool quantizes = pass.mode != Mode::TrainFloat && !is_analog(pass);
+    if (quantizer != quantizer_of_.end() && quantizes) {
       value = quantizers_[quantizer->second]->forward(value, training_noise(pass));
     }
     tapped(id, value);
@@ -155,7 +157,7 @@ void Network::randomize(std::uint64_t seed) {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
-    Rng rng = stream(seed, 32, i, 0);
+    Rng rng = stream(seed, Purpose::Start, i, 0);
     const double fan_in =
         static_cast<double>(layer.weight.numel()) / static_cast<double>(layer.outputs);
     const double deviation = std::sqrt(2.0 / fan_in);

@@ -116,6 +116,7 @@ class Network {
   void require_counterparts() const;
   ValueId trained_value(const std::string& encoded_name) const;
   std::vector<double> norm_factors(const Layer& layer) const;  // gamma / deviation
+  bool is_analog(const Pass& pass) const;
   const Layer& layer_of_norm(std::size_t norm) const;
   void freeze_layer(Graph& graph, const Layer& layer) const;
 

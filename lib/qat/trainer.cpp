@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "lib/core/files.h"
 #include "lib/core/interrupt.h"
@@ -25,8 +26,6 @@
 
 namespace qopt::qat {
 namespace {
-
-enum Purpose : std::uint64_t { kNoise = 16, kStatistics };
 
 /// A mean loss this many times that of the first stretch will not come back.
 constexpr double kDiverged = 20;
@@ -78,7 +77,7 @@ class Trainer {
     }
     for (const Network::LayerCodes& layer : network_.codes()) {
       result_.flips.push_back({layer.layer, {}});
-      weights_ += layer.codes.size();
+      layer_sizes_.push_back(static_cast<double>(layer.codes.size()));
     }
     stretch_.flips.assign(result_.flips.size(), 0);
     if (config.start == Start::Random) network_.randomize(run.seed);
@@ -174,7 +173,7 @@ class Trainer {
 
   Part run_part(std::int64_t shard, const std::vector<at::Tensor>& leaves) const {
     const Batch batch = moved(batches_.part(step_, shard));
-    Rng noise = stream(run_.seed, kNoise, static_cast<std::uint64_t>(step_),
+    Rng noise = stream(run_.seed, Purpose::Noise, static_cast<std::uint64_t>(step_),
                        static_cast<std::uint64_t>(shard));
     const bool wants_features = config_.loss.features > 0;
     LossInputs in;
@@ -267,8 +266,9 @@ class Trainer {
       Seen& mine = seen[static_cast<std::size_t>(i)];
       mine.mean.resize(norms.size()), mine.variance.resize(norms.size());
       // With the noise of training, where there is any: the statistics belong to it.
-      Rng noise = stream(run_.seed, kStatistics, static_cast<std::uint64_t>(step_),
-                         static_cast<std::uint64_t>(i));
+      Rng noise =
+          stream(run_.seed, Purpose::Statistics, static_cast<std::uint64_t>(step_),
+                 static_cast<std::uint64_t>(i));
       Network::Pass pass{
           .mode = Network::Mode::Train, .batch_statistics = true, .noise = &noise};
       pass.observe = [&](std::size_t norm, const at::Tensor& mean,
@@ -291,8 +291,12 @@ class Trainer {
   }
 
   void visit() {
-    const std::vector<at::Tensor> own = copy_of(state());
-    if (config_.ema > 0) put(parameters(), average_), network_.after_step();
+    std::vector<at::Tensor> own;
+    if (config_.ema > 0) {
+      own = copy_of(state());
+      put(parameters(), average_);
+      network_.after_step();
+    }
     reestimate();
     Visit visit;
     visit.step = step_, visit.epoch = epoch();
@@ -304,15 +308,16 @@ class Trainer {
     std::int64_t flips = 0;
     for (std::size_t l = 0; l < stretch_.flips.size(); ++l) {
       flips += stretch_.flips[l];
-      const auto size = static_cast<double>(layer_sizes().at(l));
       if (step_ > 0) {
-        result_.flips[l].share.push_back(static_cast<double>(stretch_.flips[l]) / size /
+        result_.flips[l].share.push_back(static_cast<double>(stretch_.flips[l]) /
+                                         layer_sizes_[l] /
                                          static_cast<double>(stretch_.steps));
       }
     }
     if (stretch_.steps > 0) {
-      visit.flips = static_cast<double>(flips) / static_cast<double>(weights_) /
-                    static_cast<double>(stretch_.steps);
+      const double codes = std::accumulate(layer_sizes_.begin(), layer_sizes_.end(), 0.0);
+      visit.flips =
+          static_cast<double>(flips) / codes / static_cast<double>(stretch_.steps);
     }
     visit.hash = hash();
     visit.score = score_of(network_.freeze());
@@ -362,13 +367,6 @@ class Trainer {
       all.append(reinterpret_cast<const char*>(layer.codes.data()), layer.codes.size());
     }
     return sha256_hex(all);
-  }
-
-  std::vector<std::size_t> layer_sizes() const {
-    std::vector<std::size_t> sizes;
-    for (const Network::LayerCodes& layer : codes_) sizes.push_back(layer.codes.size());
-    if (sizes.empty()) sizes.assign(result_.flips.size(), 1);
-    return sizes;
   }
 
   void count_flips() {
@@ -478,7 +476,7 @@ class Trainer {
   Optimizers optimizers_;
   CheckpointFolder folder_;
   std::int64_t total_, visit_every_, step_ = 0;
-  std::size_t weights_ = 0;
+  std::vector<double> layer_sizes_;  // codes
   std::vector<at::Tensor> average_, best_;
   std::vector<Network::LayerCodes> codes_;
   double best_score_ = 0;
