@@ -15,6 +15,7 @@
 #include "lib/frontend/composites.h"
 #include "lib/frontend/import.h"
 #include "lib/frontend/recorder.h"
+#include "lib/frontend/script.h"
 #include "lib/frontend/silence.h"
 #include "lib/graph/verify.h"
 
@@ -23,12 +24,6 @@ namespace {
 
 namespace jit = torch::jit;
 namespace fs = std::filesystem;
-
-std::string reason_of(const std::exception& e) {
-  const auto* torch_error = dynamic_cast<const c10::Error*>(&e);
-  return aten::short_reason(torch_error != nullptr ? torch_error->what_without_backtrace()
-                                                   : e.what());
-}
 
 void refuse_unreadable(const fs::path& path) {
   std::error_code error;

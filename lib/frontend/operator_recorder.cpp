@@ -10,7 +10,6 @@
 #include <set>
 #include <utility>
 
-#include "lib/aten/bridge.h"
 #include "lib/frontend/call.h"
 #include "lib/frontend/script.h"
 
@@ -62,12 +61,8 @@ std::vector<IValue> OperatorRecorder::execute(const jit::Node* node,
   try {
     node->getOperation()(stack);
   } catch (const std::exception& e) {
-    const auto* torch_error = dynamic_cast<const c10::Error*>(&e);
     throw Error(ExitCode::ModelUnsupported, source_of(node),
-                fmt::format("{} cannot be computed: {}", schema.name(),
-                            aten::short_reason(torch_error != nullptr
-                                                   ? torch_error->what_without_backtrace()
-                                                   : e.what())),
+                fmt::format("{} cannot be computed: {}", schema.name(), reason_of(e)),
                 "do the shapes and types of the inputs fit the model?");
   }
   return stack;

@@ -3,18 +3,33 @@
 #include "lib/frontend/script.h"
 
 #include <fmt/format.h>
+#include <torch/csrc/jit/frontend/error_report.h>
 
 #include <algorithm>
+#include <ostream>
 #include <set>
+#include <sstream>
 #include <unordered_set>
 #include <utility>
 
+#include "lib/aten/bridge.h"
 #include "lib/frontend/call.h"
 
 namespace qopt::frontend {
 namespace {
 
 namespace jit = torch::jit;
+
+/// Reads back what was streamed into an ErrorReport, which has no other accessor.
+struct ReportReader {
+  std::string* message;
+  friend std::ostream& operator<<(std::ostream& stream, const ReportReader& reader) {
+    if (const auto* text = dynamic_cast<std::stringstream*>(&stream)) {
+      *reader.message = text->str();
+    }
+    return stream;
+  }
+};
 
 void visit_block(const jit::Block& block, std::unordered_set<const jit::Function*>& seen,
                  const std::function<void(const jit::Node*)>& visit);
@@ -44,6 +59,20 @@ void visit_block(const jit::Block& block, std::unordered_set<const jit::Function
 }
 
 }  // namespace
+
+std::string reason_of(const std::exception& error) {
+  if (const auto* report = dynamic_cast<const jit::ErrorReport*>(&error)) {
+    // Its what() adds source excerpts, and ends the process when the file's debug
+    // information is damaged: it throws inside a noexcept function. The message alone is
+    // in the stream.
+    std::string message;
+    *report << ReportReader{&message};
+    return aten::short_reason(message);
+  }
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  return aten::short_reason(torch_error != nullptr ? torch_error->what_without_backtrace()
+                                                   : error.what());
+}
 
 std::string source_of(const torch::jit::Node* node) {
   try {

@@ -6,11 +6,15 @@
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
 
 namespace qopt::frontend {
+
+/// What LibTorch says went wrong, in one line, without stacks and source excerpts.
+std::string reason_of(const std::exception& error);
 
 /// Where the operator stands in the author's source if the file says so, else in the
 /// archive's: "models.py:34". Empty when unknown.
