@@ -6,10 +6,6 @@
 #ifndef QRT_SRC_CONV_ROWS_H
 #define QRT_SRC_CONV_ROWS_H
 
-QRT_INLINE int32x4_t add_across(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) {
-  return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
-}
-
 /* sums[i]: position i with the four channels. */
 QRT_INLINE void multiply_four(const qrt_conv_tile* tile, const int8_t* const* rows,
                               const int8_t* const* w, int narrow, int32x4_t* sums) {
@@ -49,10 +45,10 @@ QRT_INLINE void multiply_four(const qrt_conv_tile* tile, const int8_t* const* ro
     x0 += pitch, x1 += pitch, x2 += pitch, x3 += pitch;
     w0 += length, w1 += length, w2 += length, w3 += length;
   }
-  sums[0] = add_across(a0, a1, a2, a3);
-  sums[1] = add_across(b0, b1, b2, b3);
-  sums[2] = add_across(c0, c1, c2, c3);
-  sums[3] = add_across(d0, d1, d2, d3);
+  sums[0] = qrt_neon_add_across(a0, a1, a2, a3);
+  sums[1] = qrt_neon_add_across(b0, b1, b2, b3);
+  sums[2] = qrt_neon_add_across(c0, c1, c2, c3);
+  sums[3] = qrt_neon_add_across(d0, d1, d2, d3);
 }
 
 /* One position with four channels. */
@@ -73,7 +69,7 @@ QRT_INLINE int32x4_t multiply_one(const qrt_conv_tile* tile, const int8_t* x,
     x += tile->pitch;
     w0 += length, w1 += length, w2 += length, w3 += length;
   }
-  return add_across(a0, a1, a2, a3);
+  return qrt_neon_add_across(a0, a1, a2, a3);
 }
 
 /* Four whole rows of four int8 codes. */

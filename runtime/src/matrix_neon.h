@@ -16,19 +16,6 @@ typedef int32_t qrt_acc;
 
 QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow);
 
-/* Sums of four vectors as four lanes. */
-static inline int32x4_t add_across(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) {
-#if QRT_HAS_neon
-  return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
-#else
-  const int32x2_t a2 = vpadd_s32(vget_low_s32(a), vget_high_s32(a));
-  const int32x2_t b2 = vpadd_s32(vget_low_s32(b), vget_high_s32(b));
-  const int32x2_t c2 = vpadd_s32(vget_low_s32(c), vget_high_s32(c));
-  const int32x2_t d2 = vpadd_s32(vget_low_s32(d), vget_high_s32(d));
-  return vcombine_s32(vpadd_s32(a2, b2), vpadd_s32(c2, d2));
-#endif
-}
-
 QRT_INLINE void dot_one(const qrt_lane* x, const qrt_lane* const* w, size_t depth,
                         int narrow, qrt_acc* acc) {
   const qrt_lane *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
@@ -41,7 +28,7 @@ QRT_INLINE void dot_one(const qrt_lane* x, const qrt_lane* const* w, size_t dept
     a2 = dot16(a2, codes, vld1q_s8(w2 + k), narrow);
     a3 = dot16(a3, codes, vld1q_s8(w3 + k), narrow);
   }
-  vst1q_s32(acc, add_across(a0, a1, a2, a3));
+  vst1q_s32(acc, qrt_neon_add_across(a0, a1, a2, a3));
 }
 
 #if QRT_HAS_neon
@@ -79,10 +66,10 @@ QRT_INLINE void dot_four(const qrt_lane* const* x, const qrt_lane* const* w, siz
     d2 = dot16(d2, u, v2, narrow);
     d3 = dot16(d3, u, v3, narrow);
   }
-  vst1q_s32(acc, add_across(a0, a1, a2, a3));
-  vst1q_s32(acc + 4, add_across(b0, b1, b2, b3));
-  vst1q_s32(acc + 8, add_across(c0, c1, c2, c3));
-  vst1q_s32(acc + 12, add_across(d0, d1, d2, d3));
+  vst1q_s32(acc, qrt_neon_add_across(a0, a1, a2, a3));
+  vst1q_s32(acc + 4, qrt_neon_add_across(b0, b1, b2, b3));
+  vst1q_s32(acc + 8, qrt_neon_add_across(c0, c1, c2, c3));
+  vst1q_s32(acc + 12, qrt_neon_add_across(d0, d1, d2, d3));
 }
 #else
 /* 16 registers: two rows at a time. */
@@ -108,8 +95,8 @@ QRT_INLINE void dot_pair(const qrt_lane* const* x, const qrt_lane* const* w, siz
     a3 = dot16(a3, u, codes, narrow);
     b3 = dot16(b3, v, codes, narrow);
   }
-  vst1q_s32(acc, add_across(a0, a1, a2, a3));
-  vst1q_s32(acc + 4, add_across(b0, b1, b2, b3));
+  vst1q_s32(acc, qrt_neon_add_across(a0, a1, a2, a3));
+  vst1q_s32(acc + 4, qrt_neon_add_across(b0, b1, b2, b3));
 }
 
 QRT_INLINE void dot_four(const qrt_lane* const* x, const qrt_lane* const* w, size_t depth,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * N3, N5 and N7 of arith.h on four lanes of NEON, 32-bit and AArch64. Empty for other
- * machines. */
+ * N3, N5 and N7 of arith.h on four lanes of NEON, and sums across lanes, 32-bit and
+ * AArch64. Empty for other machines. */
 #ifndef QRT_SRC_NEON_H
 #define QRT_SRC_NEON_H
 
@@ -14,6 +14,20 @@
  * beginning and runs out of registers. */
 #define QRT_KEEP_ORDER __asm__ volatile("" ::: "memory");
 #define QRT_NOINLINE __attribute__((noinline))
+
+/* Sums of four vectors as four lanes. */
+static inline int32x4_t qrt_neon_add_across(int32x4_t a, int32x4_t b, int32x4_t c,
+                                            int32x4_t d) {
+#if QRT_HAS_neon
+  return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
+#else
+  const int32x2_t a2 = vpadd_s32(vget_low_s32(a), vget_high_s32(a));
+  const int32x2_t b2 = vpadd_s32(vget_low_s32(b), vget_high_s32(b));
+  const int32x2_t c2 = vpadd_s32(vget_low_s32(c), vget_high_s32(c));
+  const int32x2_t d2 = vpadd_s32(vget_low_s32(d), vget_high_s32(d));
+  return vcombine_s32(vpadd_s32(a2, b2), vpadd_s32(c2, d2));
+#endif
+}
 
 /* N5, as it is defined: VQSHL, VQRDMULH, VRSHL. */
 static inline int32x4_t qrt_neon_requant(int32x4_t acc, int32x4_t multiplier,
