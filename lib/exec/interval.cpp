@@ -16,23 +16,31 @@ namespace {
 
 using namespace interval_arithmetic;
 
+/// What N19 multiplies sums of products by.
+Wide scale_of(std::int64_t shift) {
+  return Wide{1} << std::clamp<std::int64_t>(shift, 0, 30);
+}
+
 struct ChannelBound {
   WideInterval final_sum;  // values of the complete accumulator
   WideInterval any_sum;    // partial sums of every form of N38 too
 };
 
 ChannelBound channel_bound(const Interval& x, std::int64_t x_zero, std::int64_t w_zero,
-                           std::int64_t bias, const Parts& centred, const Parts& raw,
-                           std::int64_t count) {
-  const WideInterval products = sum_of_products(minus(x, x_zero), centred);
+                           std::int64_t bias, std::int64_t shift, const Parts& centred,
+                           const Parts& raw, std::int64_t count) {
+  const Wide scale = scale_of(shift);
+  const WideInterval products = scale * sum_of_products(minus(x, x_zero), centred);
   const WideInterval b{bias, bias};
-  const Wide folded = Wide{bias} - Wide{x_zero} * (centred.positive + centred.negative);
+  const Wide folded =
+      Wide{bias} - scale * Wide{x_zero} * (centred.positive + centred.negative);
   const WideInterval base = with_zero({folded, folded});
   WideInterval any = with_zero(b) + products;
-  any = hull(any, base + sum_of_products(wide(x), centred));
+  any = hull(any, base + scale * sum_of_products(wide(x), centred));
   if (w_zero != 0) {
     const WideInterval shifts = with_zero(-w_zero * wide(x));
-    any = hull(any, base + sum_of_products(wide(x), raw) + Wide{count} * shifts);
+    const WideInterval sums = sum_of_products(wide(x), raw) + Wide{count} * shifts;
+    any = hull(any, base + scale * sums);
   }
   return {b + products, any};
 }
@@ -127,7 +135,7 @@ class IntervalSemantics {
     any = any + k * with_zero(wide(in_[0]) * wide(in_[1]));
     any = any + k * with_zero(-o.b_zero * wide(in_[0]));
     any = any + k * with_zero(-o.a_zero * wide(in_[1]));
-    record(hull(with_zero(sum), any), limit(o.acc_bits));
+    record(scale_of(o.shift) * hull(with_zero(sum), any), limit(o.acc_bits));
     return finished(requantised(k * product, o.multiplier, o.shift), o.y_zero, o.lo,
                     o.hi);
   }
@@ -263,12 +271,12 @@ class IntervalSemantics {
       const std::int64_t zero = w_zero ? w_zero->integer_at(c) : 0;
       Parts centred, raw;
       add_parts(w, c * count, count, zero, centred, raw);
-      const ChannelBound bound =
-          channel_bound(x, o.x_zero, zero, bias.integer_at(c), centred, raw, count);
+      const ChannelBound bound = channel_bound(x, o.x_zero, zero, bias.integer_at(c),
+                                               shift.integer_at(c), centred, raw, count);
       any = hull(any, bound.any_sum);
-      const WideInterval scaled =
-          requantised(bound.final_sum, multiplier.integer_at(c), shift.integer_at(c));
-      y = hull(y, finished(scaled, o.y_zero, o.lo, o.hi));
+      const WideInterval q = requantised(bound.final_sum, multiplier.integer_at(c),
+                                         std::min<std::int64_t>(0, shift.integer_at(c)));
+      y = hull(y, finished(q, o.y_zero, o.lo, o.hi));
     }
     record(any, limit(o.acc_bits));
     return channels == 0 ? Interval{o.lo, o.hi} : y;

@@ -29,10 +29,9 @@ void count_requant(std::int64_t acc, std::int64_t multiplier, std::int64_t shift
   stats.clamped += y < lo || y > hi ? 1 : 0;
 }
 
-/// Accumulator of result `at` (row-major in N,H,W,O), rule N21.
-std::int64_t conv_accumulator(const op::QConv2d& conv, const Tensor& x, const Tensor& w,
-                              const Tensor& bias, const Tensor* w_zero, const Shape& out,
-                              std::int64_t at) {
+/// Sum of products of result `at` (row-major in N,H,W,O), rule N21.
+std::int64_t sum_of_products(const op::QConv2d& conv, const Tensor& x, const Tensor& w,
+                             const Tensor* w_zero, const Shape& out, std::int64_t at) {
   const std::int64_t o = at % out[3], ow = at / out[3] % out[2];
   const std::int64_t oh = at / (out[3] * out[2]) % out[1],
                      n = at / (out[3] * out[2] * out[1]);
@@ -40,7 +39,7 @@ std::int64_t conv_accumulator(const op::QConv2d& conv, const Tensor& x, const Te
   const Shape& k = w.shape();
   const std::int64_t first = o / (out[3] / conv.groups) * k[3];
   const std::int64_t zero = w_zero != nullptr ? w_zero->integer_at(o) : 0;
-  std::int64_t acc = bias.integer_at(o);
+  std::int64_t sum = 0;
   for (std::int64_t kh = 0; kh < k[1]; ++kh) {
     const std::int64_t ih = oh * conv.stride[0] - conv.pads[0] + kh * conv.dilation[0];
     if (ih < 0 || ih >= in[1]) continue;
@@ -50,11 +49,11 @@ std::int64_t conv_accumulator(const op::QConv2d& conv, const Tensor& x, const Te
       const std::int64_t x_at = ((n * in[1] + ih) * in[2] + iw) * in[3] + first;
       const std::int64_t w_at = ((o * k[1] + kh) * k[2] + kw) * k[3];
       for (std::int64_t c = 0; c < k[3]; ++c) {
-        acc += (x.integer_at(x_at + c) - conv.x_zero) * (w.integer_at(w_at + c) - zero);
+        sum += (x.integer_at(x_at + c) - conv.x_zero) * (w.integer_at(w_at + c) - zero);
       }
     }
   }
-  return acc;
+  return sum;
 }
 
 }  // namespace
@@ -73,11 +72,14 @@ void count_rounding(const Graph& graph, const Node& node, std::int64_t samples,
     if (const auto* conv = std::get_if<op::QConv2d>(&node.op)) {
       if (conv->acc_bits > 32) return;
       const Tensor* w_zero = node.inputs.size() > 5 ? &input(5) : nullptr;
-      const std::int64_t acc =
-          conv_accumulator(*conv, input(0), input(1), input(2), w_zero, out, at);
-      const std::int64_t o = at % out[3];
-      count_requant(acc, input(3).integer_at(o), input(4).integer_at(o), conv->y_zero,
-                    conv->lo, conv->hi, stats);
+      const std::int64_t sum =
+          sum_of_products(*conv, input(0), input(1), w_zero, out, at);
+      const std::int64_t o = at % out[3], shift = input(4).integer_at(o);
+      const std::int32_t acc = qrt_accumulate(
+          static_cast<std::int32_t>(sum),
+          static_cast<std::int32_t>(input(2).integer_at(o)), static_cast<int>(shift));
+      count_requant(acc, input(3).integer_at(o), std::min<std::int64_t>(shift, 0),
+                    conv->y_zero, conv->lo, conv->hi, stats);
     } else if (const auto* add = std::get_if<op::QAdd>(&node.op)) {
       if (input(0).shape() != out || input(1).shape() != out) return;
       const std::int64_t acc =

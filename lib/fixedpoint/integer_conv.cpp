@@ -73,7 +73,7 @@ struct GemmConv {
     const std::int64_t outputs = l.out_channels;
     Real* products = scratch.take<Real>(Scratch::Products, count * outputs);
     Acc* acc = scratch.take<Acc>(Scratch::Accumulators, count * outputs);
-    l.fill_bias(count, acc);
+    std::fill(acc, acc + count * outputs, Acc{0});
     // A 1x1 convolution that skips nothing reads the image itself.
     const Real* columns = image + first * l.channels;
     std::int64_t group_step = l.group_channels, lda = l.channels;
@@ -166,14 +166,13 @@ class DotConv {
              std::int64_t g, std::int64_t base, Tensor& out, Scratch& scratch) const {
     const std::int64_t width = panels_ * kDotPanel;
     auto* acc = scratch.take<std::int32_t>(Scratch::Accumulators, count * width);
+    std::fill(acc, acc + count * width, 0);
     const std::int16_t* rows[kBlock];
     for (std::int64_t p = 0; p < count; ++p) {
       const std::int64_t top = (first + p) / l_.out_cols * l_.stride[0];
       const std::int64_t left = (first + p) % l_.out_cols * l_.stride[1];
       rows[p] =
           image + (top * l_.padded_cols() + left) * l_.channels + g * l_.group_channels;
-      const std::int32_t* bias = bias_.data() + g * width;
-      std::copy(bias, bias + width, acc + p * width);
     }
     kernel_.run({.rows = rows,
                  .offsets = offsets_,
@@ -190,13 +189,9 @@ class DotConv {
 
   /// [group][panel][segment][pair][16 outputs][2], zero where nothing is.
   void pack(const std::vector<std::int32_t>& centred) {
-    const std::int64_t width = panels_ * kDotPanel;
     weights_.assign(static_cast<std::size_t>(l_.groups * panels_ * panel_step_), 0);
-    bias_.assign(static_cast<std::size_t>(l_.groups * width), 0);
     for (std::int64_t o = 0; o < l_.out_channels; ++o) {
       const std::int64_t g = o / l_.group_outputs, lane = o % l_.group_outputs;
-      bias_[static_cast<std::size_t>(g * width + lane)] =
-          static_cast<std::int32_t>(l_.bias[static_cast<std::size_t>(o)]);
       std::int16_t* panel = weights_.data() +
                             (g * panels_ + lane / kDotPanel) * panel_step_ +
                             lane % kDotPanel * 2;
@@ -214,7 +209,6 @@ class DotConv {
   std::int64_t run_ = 0, pairs_ = 0, panels_ = 0, panel_step_ = 0;
   std::vector<std::int64_t> offsets_;  // of each run from a window's first code
   std::vector<std::int16_t> weights_;
-  std::vector<std::int32_t> bias_;
 };
 
 /// One input channel for each output channel; contiguous in channels, exact in int32
@@ -230,7 +224,7 @@ struct DepthwiseConv {
     for (std::int64_t n = 0; n < l.batch; ++n) {
       const auto* image = padded_image<std::int32_t>(l, in[0], n, scratch);
       for (std::int64_t oh = 0; oh < l.out_rows; ++oh) {
-        l.fill_bias(l.out_cols, acc);
+        std::fill(acc, acc + l.out_cols * channels, 0);
         for (std::int64_t ow = 0; ow < l.out_cols; ++ow) {
           const std::int32_t* w = weights.data();
           for (std::int64_t kh = 0; kh < l.kernel_rows; ++kh) {
@@ -271,7 +265,7 @@ struct PlainConv {
   std::int64_t sum(const std::int32_t* image, std::int64_t p, std::int64_t o) const {
     const std::int64_t group = o / l.group_outputs;
     const std::int32_t* w = weights.data() + o * l.taps();
-    std::int64_t acc = l.bias[static_cast<std::size_t>(o)];
+    std::int64_t acc = 0;
     for (std::int64_t kh = 0; kh < l.kernel_rows; ++kh) {
       const std::int64_t row = p / l.out_cols * l.stride[0] + kh * l.dilation[0];
       for (std::int64_t kw = 0; kw < l.kernel_cols; ++kw) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What convolutions and transposed convolutions share: geometry, bias, requantiser and
+// What convolutions and transposed convolutions share: geometry, requantiser and
 // centred weights of one layer. Private to the integer executor.
 #pragma once
 
@@ -18,7 +18,6 @@ struct ConvLayer {
   Quad pads;
   std::int64_t x_zero;
   Interval centred_range;  // of x - x_zero, zero included
-  std::vector<std::int64_t> bias;
   Requantiser requantiser;
   DType out_dtype;
   Shape out_shape;
@@ -37,17 +36,6 @@ struct ConvLayer {
       loops::centre(codes.data() + first, n, static_cast<std::int32_t>(x_zero), y);
     });
   }
-  /// `positions` rows of the bias.
-  template <class Acc>
-  void fill_bias(std::int64_t positions, Acc* acc) const {
-    if (positions == 0) return;
-    for (std::int64_t o = 0; o < out_channels; ++o) {
-      acc[o] = static_cast<Acc>(bias[static_cast<std::size_t>(o)]);
-    }
-    for (std::int64_t p = 1; p < positions; ++p) {
-      std::copy(acc, acc + out_channels, acc + p * out_channels);
-    }
-  }
 };
 
 /// Layer of a QConv2d or QConvTranspose2d node.
@@ -60,6 +48,7 @@ ConvLayer conv_layer(const NodeView& view, const Convolution& o) {
   const Tensor& bias = view.constant(2, {DType::I32, DType::I64});
   std::vector<std::int64_t> wide_bias;
   for (std::int64_t i = 0; i < bias.size(); ++i) wide_bias.push_back(bias.integer_at(i));
+  const auto m = view.constant(3, {DType::I32}).values<std::int32_t>();
   const Interval range{std::min<std::int64_t>(view.range(0).lo - o.x_zero, 0),
                        std::max<std::int64_t>(view.range(0).hi - o.x_zero, 0)};
   return {.batch = x[0],
@@ -79,8 +68,9 @@ ConvLayer conv_layer(const NodeView& view, const Convolution& o) {
           .pads = o.pads,
           .x_zero = o.x_zero,
           .centred_range = range,
-          .bias = std::move(wide_bias),
-          .requantiser = channel_requantiser(view, 3, o.acc_bits, {o.y_zero, o.lo, o.hi}),
+          .requantiser =
+              Requantiser(std::move(wide_bias), {m.begin(), m.end()},
+                          channel_shifts(view, 4), o.acc_bits, {o.y_zero, o.lo, o.hi}),
           .out_dtype = view.out().dtype,
           .out_shape = y};
 }

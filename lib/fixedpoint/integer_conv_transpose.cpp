@@ -49,7 +49,7 @@ struct GemmConvTranspose {
     auto* acc = scratch.take<Acc>(Scratch::Accumulators, outputs * l.out_channels);
     for (std::int64_t n = 0; n < l.batch; ++n) {
       l.centre(x, n * positions * l.channels, positions * l.channels, image);
-      l.fill_bias(outputs, acc);
+      std::fill(acc, acc + outputs * l.out_channels, 0);
       for (std::int64_t g = 0; g < l.groups; ++g) {
         for (std::int64_t first = 0; first < positions; first += block) {
           const std::int64_t count = std::min(block, positions - first);
@@ -86,7 +86,7 @@ struct PlainConvTranspose {
         scratch.take<std::int64_t>(Scratch::Accumulators, outputs * l.out_channels);
     for (std::int64_t n = 0; n < l.batch; ++n) {
       l.centre(in[0], n * positions * l.channels, positions * l.channels, image);
-      l.fill_bias(outputs, acc);
+      std::fill(acc, acc + outputs * l.out_channels, 0);
       for (std::int64_t p = 0; p < positions; ++p) {
         for_reached(l, p, [&](std::int64_t tap, std::int64_t position) {
           for (std::int64_t o = 0; o < l.out_channels; ++o) {

@@ -39,6 +39,14 @@ QOPT_INLINE void add_centred_body(const X* x, std::int64_t n, std::int32_t zero,
   for (std::int64_t i = 0; i < n; ++i) acc[i] += static_cast<std::int32_t>(x[i]) - zero;
 }
 
+QOPT_INLINE void accumulate_body(std::int32_t* acc, std::int64_t n,
+                                 const std::int32_t* left, const std::int32_t* bias) {
+  for (std::int64_t c = 0; c < n; ++c) {
+    const auto scaled = static_cast<std::uint32_t>(acc[c]) << left[c];
+    acc[c] = static_cast<std::int32_t>(scaled + static_cast<std::uint32_t>(bias[c]));
+  }
+}
+
 template <class Y>
 QOPT_INLINE void requantise_body(const std::int32_t* acc, std::int64_t n, ChannelShifts s,
                                  std::int32_t zero, std::int32_t lo, std::int32_t hi,
@@ -130,6 +138,9 @@ QOPT_CLONES void weighted_sum(const I32* a, I32 a_multiplier, const I32* b,
   for (I64 i = 0; i < n; ++i) acc[i] = a[i] * a_multiplier + b[i] * b_multiplier;
 }
 
+QOPT_CLONES void accumulate(I32* acc, I64 n, const I32* left, const I32* bias) {
+  accumulate_body(acc, n, left, bias);
+}
 QOPT_CLONES void requantise(const I32* acc, I64 n, ChannelShifts s, I32 zero, I32 lo,
                             I32 hi, I8* y) {
   requantise_body(acc, n, s, zero, lo, hi, y);

@@ -39,6 +39,10 @@ void multiply(const std::int32_t* a, const std::int32_t* b, std::int64_t n,
 void weighted_sum(const std::int32_t* a, std::int32_t a_multiplier, const std::int32_t* b,
                   std::int32_t b_multiplier, std::int64_t n, std::int32_t* acc);
 
+/// acc[c] = acc[c] * 2^left[c] + bias[c], in the 32 bits that hold it (numerics N19).
+void accumulate(std::int32_t* acc, std::int64_t n, const std::int32_t* left,
+                const std::int32_t* bias);
+
 /// How one channel is requantised (numerics N5) when shift <= 0: high multiply, then a
 /// rounding shift right by `right` as (p >> right) + ((p >> half) & tie), which cannot
 /// overflow.

@@ -41,11 +41,27 @@ Requantiser::Requantiser(std::vector<std::int32_t> multiplier,
     QOPT_CHECK(multiplier_[c] == 0 || multiplier_[c] >= 1 << 22, "multiplier {}",
                multiplier_[c]);
     QOPT_CHECK(shift_[c] >= -31 && shift_[c] <= 30, "shift {}", shift_[c]);
-    any_left_ |= shift_[c] > 0;
+    left_.push_back(std::max(shift_[c], 0));
+    any_left_ |= left_[c] > 0;
     const std::int32_t right = std::max(-shift_[c], 0);
     right_.push_back(right);
     half_.push_back(std::max(right - 1, 0));
     tie_.push_back(right > 0 ? 1 : 0);
+  }
+}
+
+Requantiser::Requantiser(std::vector<std::int64_t> bias,
+                         std::vector<std::int32_t> multiplier,
+                         std::vector<std::int32_t> shift, std::int64_t acc_bits,
+                         Finish finish)
+    : Requantiser(std::move(multiplier), std::move(shift), acc_bits, finish) {
+  QOPT_CHECK(bias.size() == multiplier_.size(), "{} biases, {} multipliers", bias.size(),
+             multiplier_.size());
+  bias_ = std::move(bias);
+  if (wide_) return;
+  for (const std::int64_t b : bias_) {
+    QOPT_CHECK(b >= INT32_MIN && b <= INT32_MAX, "bias {} of a 32-bit accumulator", b);
+    bias32_.push_back(static_cast<std::int32_t>(b));
   }
 }
 
@@ -59,14 +75,22 @@ Requantiser::Requantiser(std::int64_t multiplier, std::int64_t shift,
   QOPT_CHECK(multiplier >= 0 && multiplier <= INT32_MAX, "multiplier {}", multiplier);
 }
 
-std::int32_t Requantiser::one(std::int64_t acc, std::int64_t channel) const {
-  const auto c = static_cast<std::size_t>(channel);
+std::int32_t Requantiser::requantised(std::int64_t acc, std::int64_t channel,
+                                      int shift) const {
+  const std::int32_t multiplier = multiplier_[static_cast<std::size_t>(channel)];
   const std::int32_t y =
-      wide_ ? qrt_requant64(acc, multiplier_[c], shift_[c])
-            : qrt_requant(static_cast<std::int32_t>(acc), multiplier_[c], shift_[c]);
+      wide_ ? qrt_requant64(acc, multiplier, shift)
+            : qrt_requant(static_cast<std::int32_t>(acc), multiplier, shift);
   return qrt_finish(y, static_cast<std::int32_t>(finish_.y_zero),
                     static_cast<std::int32_t>(finish_.lo),
                     static_cast<std::int32_t>(finish_.hi));
+}
+
+std::int32_t Requantiser::one(std::int64_t acc, std::int64_t channel) const {
+  const auto c = static_cast<std::size_t>(channel);
+  if (bias_.empty()) return requantised(acc, channel, shift_[c]);
+  const std::int64_t scaled = acc * (std::int64_t{1} << left_[c]);
+  return requantised(scaled + bias_[c], channel, -right_[c]);
 }
 
 void Requantiser::run(std::int32_t* acc, std::int64_t acc_step, std::int64_t rows,
@@ -75,12 +99,13 @@ void Requantiser::run(std::int32_t* acc, std::int64_t acc_step, std::int64_t row
   QOPT_CHECK(!wide_, "32-bit accumulators where 64 were asked for");
   const loops::ChannelShifts shifts{multiplier_.data() + first, right_.data() + first,
                                     half_.data() + first, tie_.data() + first};
-  if (any_left_) {
-    for (std::int64_t r = 0; r < rows; ++r) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::int32_t* row = acc + r * acc_step;
+    if (!bias_.empty()) {
+      loops::accumulate(row, count, left_.data() + first, bias32_.data() + first);
+    } else if (any_left_) {
       for (std::int64_t c = 0; c < count; ++c) {
-        const int left = shift_[static_cast<std::size_t>(first + c)];
-        std::int32_t& a = acc[r * acc_step + c];
-        if (left > 0) a = qrt_shift_left(a, left);
+        row[c] = qrt_shift_left(row[c], left_[static_cast<std::size_t>(first + c)]);
       }
     }
   }
@@ -107,15 +132,13 @@ void Requantiser::run(const std::int64_t* acc, std::int64_t rows, std::int64_t f
   });
 }
 
-Requantiser channel_requantiser(const NodeView& view, std::size_t multiplier_input,
-                                std::int64_t acc_bits, Requantiser::Finish finish) {
-  const auto m = view.constant(multiplier_input, {DType::I32}).values<std::int32_t>();
-  const Tensor& s = view.constant(multiplier_input + 1, {DType::I8});
+std::vector<std::int32_t> channel_shifts(const NodeView& view, std::size_t input) {
+  const Tensor& s = view.constant(input, {DType::I8});
   std::vector<std::int32_t> shift;
   for (std::int64_t i = 0; i < s.size(); ++i) {
     shift.push_back(static_cast<std::int32_t>(s.integer_at(i)));
   }
-  return Requantiser({m.begin(), m.end()}, std::move(shift), acc_bits, finish);
+  return shift;
 }
 
 }  // namespace qopt

@@ -81,6 +81,7 @@ void load_centred(const Tensor& x, std::int64_t first, std::int64_t n, std::int6
                   std::int32_t* y);
 
 /// Accumulator to code: requantise by N5 or N6 (as acc_bits says), zero point, clamp.
+/// With biases what comes in are sums of products, which become accumulators first (N19).
 class Requantiser {
  public:
   struct Finish {
@@ -89,6 +90,9 @@ class Requantiser {
   /// One multiplier and shift for each channel; InternalError outside the ranges of N5.
   Requantiser(std::vector<std::int32_t> multiplier, std::vector<std::int32_t> shift,
               std::int64_t acc_bits, Finish finish);
+  /// The same with one bias for each channel.
+  Requantiser(std::vector<std::int64_t> bias, std::vector<std::int32_t> multiplier,
+              std::vector<std::int32_t> shift, std::int64_t acc_bits, Finish finish);
   /// The same multiplier and shift for `channels` channels.
   Requantiser(std::int64_t multiplier, std::int64_t shift, std::int64_t channels,
               std::int64_t acc_bits, Finish finish);
@@ -112,13 +116,16 @@ class Requantiser {
            std::int64_t out_step) const;
 
  private:
-  std::vector<std::int32_t> multiplier_, shift_, right_, half_, tie_;
+  std::int32_t requantised(std::int64_t acc, std::int64_t channel, int shift) const;
+
+  std::vector<std::int64_t> bias_;  // empty: none
+  std::vector<std::int32_t> bias32_, left_, multiplier_, shift_, right_, half_, tie_;
   bool wide_ = false, any_left_ = false;
   Finish finish_;
 };
 
-Requantiser channel_requantiser(const NodeView& view, std::size_t multiplier_input,
-                                std::int64_t acc_bits, Requantiser::Finish finish);
+/// The int8 shifts of an operator's channels.
+std::vector<std::int32_t> channel_shifts(const NodeView& view, std::size_t input);
 
 /// Prepares one node of each kind (integer_conv.cpp, integer_matmul.cpp, ...).
 Kernel prepare(const NodeView& view, const op::QConv2d& o);

@@ -60,8 +60,10 @@ Channel constant_channel(double bias_in_codes, std::int64_t zero, bool odd) {
   return channel;
 }
 
+/// `weight_sum` is the sum of |code - zero| of the channel's `count` weights.
 Channel make_channel(double bias, double weight_scale, std::int64_t zero,
-                     std::int64_t weight_sum, bool odd, const Quant& x, const Quant& y) {
+                     std::int64_t weight_sum, std::int64_t count, bool odd,
+                     const Quant& x, const Quant& y) {
   const double acc_scale = x.scale * weight_scale;
   const double factor = acc_scale / y.scale;
   const std::int64_t most = std::max(x.hi - x.zero, x.zero - x.lo);
@@ -69,12 +71,20 @@ Channel make_channel(double bias, double weight_scale, std::int64_t zero,
       kNegligible) {
     return constant_channel(bias / y.scale, zero, odd);
   }
-  const double in_acc = round_half_even(bias / acc_scale);
+  // Every form of N38 keeps its sums within twice the greatest code times the weights.
+  const auto code = static_cast<double>(std::max(std::abs(x.lo), std::abs(x.hi)));
+  const auto weights = static_cast<double>(weight_sum) +
+                       static_cast<double>(count) * static_cast<double>(std::abs(zero));
+  const double sums = 2 * code * weights + std::fabs(bias / acc_scale);
+  const Multiplier multiplier =
+      bias == 0 ? to_multiplier(factor) : to_sum_multiplier(factor, sums);
+  const double in_acc =
+      round_half_even(std::ldexp(bias / acc_scale, std::max(multiplier.shift, 0)));
   if (!(std::fabs(in_acc) < 0x1.0p61)) {
     throw unsupported(
-        fmt::format("bias {} is {} times the weights' scale", bias, in_acc));
+        fmt::format("bias {} is {} times the weights' scale", bias, bias / acc_scale));
   }
-  return {zero, static_cast<std::int64_t>(in_acc), to_multiplier(factor), false};
+  return {zero, static_cast<std::int64_t>(in_acc), multiplier, false};
 }
 
 /// The constant operands of QConv2d and QConvTranspose2d, after x.
@@ -160,12 +170,14 @@ Operands make_operands(Lowering& to, const Node& node, const RealWeights& w,
   std::optional<Tensor> bias;
   if (bias_id) bias = to.real_constant(*bias_id);
   std::vector<Channel> channels;
+  const std::int64_t count =
+      sums.empty() ? 0 : codes.size() / static_cast<std::int64_t>(sums.size());
   for (std::size_t o = 0; o < sums.size(); ++o) {
     const std::size_t entry = e.axis ? o : 0;
     const std::int64_t zero = as_signed.zero_point.at(entry);
     const double b = bias ? static_cast<double>(bias->values<float>()[o]) : 0.0;
     channels.push_back(make_channel(b, static_cast<double>(e.scale.at(entry)), zero,
-                                    sums[o], !has_zero(e.levels), x, y));
+                                    sums[o], count, !has_zero(e.levels), x, y));
     if (!channels.back().constant || !has_zero(e.levels)) continue;
     if (bytes) {
       clear_channel<std::int8_t>(codes, static_cast<std::int64_t>(o), zero);

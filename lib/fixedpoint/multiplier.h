@@ -10,7 +10,8 @@
 namespace qopt {
 
 /// multiplier * 2^(shift - 31): multiplier 0, or in [2^30, 2^31 - 1] with shift in [-31,
-/// 30], or in [2^22, 2^30) with shift 0 (a right shift up to 8 is folded into it).
+/// 30], or in [2^22, 2^30) with shift 0 (a right shift up to 8 is folded into it), or
+/// after to_sum_multiplier in [2^23, 2^30) with a positive shift.
 struct Multiplier {
   std::int32_t multiplier = 0;
   int shift = 0;
@@ -21,6 +22,13 @@ struct Multiplier {
 /// Throws Error(ModelUnsupported) when `factor` is negative, not finite, or 2^30 and
 /// more.
 Multiplier to_multiplier(double factor);
+
+/// The Multiplier of sums of products that meet a bias (N19), where `most` bounds the
+/// magnitude of every sum on the way and of the bias, in units of a sum. Where one unit
+/// is worth 1/64 of a result's code or more, the shift gives the bias fraction bits: as
+/// many as make its unit less than 1/128 of a code, or as 32 bits have room for. Throws
+/// as to_multiplier.
+Multiplier to_sum_multiplier(double factor, double most);
 
 /// The real number that a Multiplier stands for.
 double multiplier_value(Multiplier m);

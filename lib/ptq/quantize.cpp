@@ -48,7 +48,6 @@ class Quantizer {
       encode(group);
     }
     encode_constants();
-    round_biases(result_.graph);
     result_.graph.set_level(Level::Encoded);
     result_.choices = choices_of(result_.graph, given_);
     return std::move(result_);

@@ -148,57 +148,6 @@ void raise_scales_for_bias(Affine& weights, std::span<const float> bias,
   }
 }
 
-namespace {
-
-/// True for each channel in which some code is not zero.
-std::vector<bool> channels_with_weights(const Tensor& weights, const Affine& e,
-                                        std::size_t channels) {
-  std::vector<bool> alive(channels, true);
-  if (!e.axis) return alive;
-  for (std::size_t c = 0; c < channels; ++c) {
-    const std::vector<float> values =
-        channel_values(weights, *e.axis, static_cast<std::int64_t>(c));
-    alive[c] = std::ranges::any_of(
-        values, [&](float w) { return encode(w, e, c) != e.zero_point[c]; });
-  }
-  return alive;
-}
-
-}  // namespace
-
-void round_biases(Graph& encoded) {
-  for (std::size_t n = 0; n < encoded.nodes().size(); ++n) {
-    const Node node = encoded.nodes()[n];
-    if (!has_weights(encoded, node) || node.inputs.size() < 3) continue;
-    const auto& input = encoded.value(node.inputs[0]).encoding;
-    const auto& weight = encoded.value(node.inputs[1]).encoding;
-    if (!input || !weight || !encoded.is_constant(node.inputs[2])) continue;
-    const auto& w = std::get<Affine>(*weight);
-    const double x_scale = static_cast<double>(std::get<Affine>(*input).scale[0]);
-    const std::span<const float> bias =
-        encoded.value(node.inputs[2]).constant->values<float>();
-    if (w.axis && w.scale.size() != bias.size()) continue;
-    const std::vector<bool> alive =
-        channels_with_weights(*encoded.value(node.inputs[1]).constant, w, bias.size());
-    std::vector<float> rounded(bias.begin(), bias.end());
-    for (std::size_t c = 0; c < rounded.size(); ++c) {
-      if (!alive[c]) continue;
-      const double unit = x_scale * static_cast<double>(w.scale[w.axis ? c : 0]);
-      const double codes = std::nearbyint(static_cast<double>(bias[c]) / unit);
-      rounded[c] = static_cast<float>(codes * unit);
-    }
-    Tensor tensor =
-        Tensor::from(rounded, encoded.value(node.inputs[2]).constant->shape());
-    ValueId own = node.inputs[2];
-    if (encoded.users(own).size() > 1) {
-      own = encoded.add_constant(encoded.value(own).name, std::move(tensor));
-      encoded.mutable_nodes()[n].inputs[2] = own;
-    } else {
-      encoded.value(own).constant = std::move(tensor);
-    }
-  }
-}
-
 Affine encode_operand(const Tensor& constant) {
   const calib::Extremes extremes = calib::extremes_of(constant.values<float>());
   return calib::encoding_of({extremes.min, extremes.max}, LevelSet::N, 16, true);

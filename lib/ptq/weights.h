@@ -31,12 +31,6 @@ Affine encode_weights(const Graph& graph, const Node& node, const WeightConfig& 
 void raise_scales_for_bias(Affine& weights, std::span<const float> bias,
                            float input_scale);
 
-/// Rounds each layer's bias to a whole code of its accumulator, input scale times weight
-/// scale, which is how the integers add it. With few bits such a code is coarse, so the
-/// Encoded graph says the bias that the device has. Channels without weights keep theirs.
-/// A bias that several layers share becomes one constant each.
-void round_biases(Graph& encoded);
-
 /// A constant operand of a sum, product or quotient: n16, one scale.
 Affine encode_operand(const Tensor& constant);
 

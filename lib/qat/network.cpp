@@ -214,7 +214,6 @@ Graph Network::freeze() const {
     graph.value(ValueId{value}).encoding = quantizers_[quantizer]->encoding();
   }
   for (const Layer& layer : layers_) freeze_layer(graph, layer);
-  ptq::round_biases(graph);
   require_valid(graph, "quantization-aware training");
   return graph;
 }

@@ -17,15 +17,6 @@ static inline __m256i qrt_avx2_shift_right(__m256i x, __m256i n) {
   return _mm256_add_epi32(_mm256_srav_epi32(x, n), _mm256_and_si256(last, one));
 }
 
-/* N4 */
-static inline __m256i qrt_avx2_shift_left(__m256i x, __m256i n) {
-  const __m256i y = _mm256_sllv_epi32(x, n);
-  const __m256i fits = _mm256_cmpeq_epi32(_mm256_srav_epi32(y, n), x);
-  const __m256i limit =
-      _mm256_xor_si256(_mm256_srai_epi32(x, 31), _mm256_set1_epi32(INT32_MAX));
-  return _mm256_blendv_epi8(limit, y, fits);
-}
-
 /* N2 for b >= 0, where it cannot saturate: bits 31..62 of the 64-bit sums. */
 static inline __m256i qrt_avx2_mul_high(__m256i a, __m256i b) {
   const __m256i half = _mm256_set1_epi64x((long long)1 << 30);
@@ -35,13 +26,14 @@ static inline __m256i qrt_avx2_mul_high(__m256i a, __m256i b) {
   return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
 }
 
-/* N5 */
-static inline __m256i qrt_avx2_requant(__m256i acc, __m256i multiplier, __m256i shift) {
+/* N19 and N5: sums of products and their biases. */
+static inline __m256i qrt_avx2_requant_sums(__m256i sums, __m256i bias,
+                                            __m256i multiplier, __m256i shift) {
   const __m256i zero = _mm256_setzero_si256();
   const __m256i left = _mm256_max_epi32(shift, zero);
   const __m256i right = _mm256_sub_epi32(zero, _mm256_min_epi32(shift, zero));
-  return qrt_avx2_shift_right(
-      qrt_avx2_mul_high(qrt_avx2_shift_left(acc, left), multiplier), right);
+  const __m256i acc = _mm256_add_epi32(_mm256_sllv_epi32(sums, left), bias);
+  return qrt_avx2_shift_right(qrt_avx2_mul_high(acc, multiplier), right);
 }
 
 /* N7: clamping before the zero point is added gives the same and cannot overflow. */

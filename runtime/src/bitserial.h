@@ -27,7 +27,7 @@
 #define QRT_WORD_CODES 64
 
 /* What turns the sums of four columns into codes. base: bias less the activations' zero
- * point; offset: U minus the weight is this. */
+ * point, with the fraction bits of N19; offset: U minus the weight is this. */
 typedef struct {
   int32_t base[4], multiplier[4], shift[4], offset[4];
 } qrt_bit_columns;
@@ -280,7 +280,7 @@ static void prepare_columns(qrt_bits* b, const uint64_t* w, const int32_t* bias,
     if (zero != 0) {
       const uint64_t* panel = w + (size_t)(o / 4) * (size_t)p->weight_bits * 4 * b->depth;
       const uint32_t sum = (uint32_t)p->w_scale * column_sum(b, panel, (size_t)slot);
-      base -= zero * (sum - (uint32_t)offset * count);
+      base -= (zero * (sum - (uint32_t)offset * count)) << (shift[o] > 0 ? shift[o] : 0);
     }
     c->base[slot] = (int32_t)base;
     c->multiplier[slot] = multiplier[o];

@@ -52,20 +52,22 @@ static void run_tiles(const qrt_bits* b, const uint64_t* panels,
     const uint64_t* panel = panels + row / 4 * panel_words;
     const int in_panel = (int)(row % 4);
     for (column = 0; column < width; ++column) {
-      uint32_t sum = 0, acc = (uint32_t)columns->base[column];
+      const int shift = columns->shift[column];
+      uint32_t sum = 0;
+      int32_t acc;
       size_t k;
       for (k = 0; k < b->depth; k += b->chunk) {
         const qrt_segment* segments = b->depth - k > b->chunk ? b->full : b->last;
         sum += sum_segments(segments, panel + 4 * k, w + 4 * k, in_panel, column);
       }
-      acc += sum;
       if (b->has_w_zero) {
-        acc -= (uint32_t)columns->offset[column] * (uint32_t)terms[row].of[0];
+        sum -= (uint32_t)columns->offset[column] * (uint32_t)terms[row].of[0];
       } else {
-        acc += (uint32_t)terms[row].of[0];
+        sum += (uint32_t)terms[row].of[0];
       }
+      acc = qrt_accumulate((int32_t)sum, columns->base[column], shift);
       y[column] = (int8_t)qrt_finish(
-          qrt_requant((int32_t)acc, columns->multiplier[column], columns->shift[column]),
+          qrt_requant(acc, columns->multiplier[column], qrt_right_shift(shift)),
           p->y_zero, p->lo, p->hi);
     }
   }

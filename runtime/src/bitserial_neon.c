@@ -254,17 +254,16 @@ QRT_INLINE int32x4_t add_halves(const int32_t* base, uint16x8_t halves) {
       vpadalq_u16(vreinterpretq_u32_s32(vld1q_s32(base)), halves));
 }
 
-/* Sums of four rows times 4 columns with the columns' bases, chunk by chunk; rows beyond
- * `rows` hold anything. */
+/* Sums of four rows times 4 columns, chunk by chunk; rows beyond `rows` hold anything. */
 typedef struct {
   int32_t of[4][4];
 } qrt_tile_sums;
 
 static void sum_tile(const qrt_bits* b, const uint64_t* panel, const uint64_t* w,
-                     const qrt_bit_columns* columns, int rows, qrt_tile_sums* tile) {
+                     int rows, qrt_tile_sums* tile) {
   size_t k;
   int row;
-  for (row = 0; row < 4; ++row) vst1q_s32(tile->of[row], vld1q_s32(columns->base));
+  for (row = 0; row < 4; ++row) vst1q_s32(tile->of[row], vdupq_n_s32(0));
   for (k = 0; k < b->depth; k += b->chunk) {
     const qrt_segment* segments = b->depth - k <= b->chunk ? b->last : b->full;
     const uint64_t *x_part = panel + 4 * k, *w_part = w + 4 * k;
@@ -304,19 +303,20 @@ static void run_odd_tile(const qrt_bits* b, const uint64_t* panel,
                          const qrt_bit_columns* columns, int rows, int width, int8_t* y) {
   const int32x4_t multiplier = vld1q_s32(columns->multiplier);
   const int32x4_t shift = vld1q_s32(columns->shift);
+  const int32x4_t base = vld1q_s32(columns->base);
   const int32x4_t offset = vld1q_s32(columns->offset);
   qrt_tile_sums sums;
   int32x4_t q[4];
   int8_t out[16];
   int row;
-  sum_tile(b, panel, w, columns, rows, &sums);
+  sum_tile(b, panel, w, rows, &sums);
   for (row = 0; row < 4; ++row) {
     int32x4_t acc = vld1q_s32(sums.of[row]);
     if (row < rows) {
       const int32x4_t term = vld1q_s32(terms[row].of);
       acc = b->has_w_zero ? vmlsq_s32(acc, offset, term) : vaddq_s32(acc, term);
     }
-    q[row] = qrt_neon_requant(acc, multiplier, shift);
+    q[row] = qrt_neon_requant_sums(acc, base, multiplier, shift);
   }
   vst1q_s8(out, clamp_codes(b, narrow_rows(b, q[0], q[1]), narrow_rows(b, q[2], q[3])));
   for (row = 0; row < rows; ++row, y += b->p->o) {
@@ -325,13 +325,17 @@ static void run_odd_tile(const qrt_bits* b, const uint64_t* panel,
 }
 
 #if QRT_HAS_neon
+/* `has_left` is a constant; without it the base joins before the halves, which is one
+ * instruction less behind them. */
 QRT_INLINE int32x4_t requant_plain(const qrt_bit_columns* columns, uint16x8_t halves,
-                                   const qrt_row_term* term) {
-  const int32x4_t base = vaddq_s32(vld1q_s32(columns->base), vld1q_s32(term->of));
-  const int32x4_t acc =
-      vreinterpretq_s32_u32(vpadalq_u16(vreinterpretq_u32_s32(base), halves));
-  return vrshlq_s32(vqrdmulhq_s32(acc, vld1q_s32(columns->multiplier)),
-                    vld1q_s32(columns->shift));
+                                   const qrt_row_term* term, int has_left) {
+  const int32x4_t base = vld1q_s32(columns->base), row = vld1q_s32(term->of);
+  const uint32x4_t start = vreinterpretq_u32_s32(has_left ? row : vaddq_s32(base, row));
+  const int32x4_t sums = vreinterpretq_s32_u32(vpadalq_u16(start, halves));
+  const int32x4_t multiplier = vld1q_s32(columns->multiplier);
+  const int32x4_t shift = vld1q_s32(columns->shift);
+  if (has_left) return qrt_neon_requant_sums(sums, base, multiplier, shift);
+  return vrshlq_s32(vqrdmulhq_s32(sums, multiplier), shift);
 }
 
 /* Lane `row` of 4 codes; y need not be aligned. */
@@ -342,9 +346,10 @@ QRT_INLINE int32x4_t requant_plain(const qrt_bit_columns* columns, uint16x8_t ha
   } while (0)
 
 /* The usual case, without a branch between the sums and the codes. */
-static void run_plain_tiles(const qrt_bits* b, const uint64_t* panel,
-                            const qrt_row_term* terms, const uint64_t* w,
-                            const qrt_bit_columns* columns, size_t tiles, int8_t* y) {
+QRT_INLINE void run_plain_tiles(const qrt_bits* b, const uint64_t* panel,
+                                const qrt_row_term* terms, const uint64_t* w,
+                                const qrt_bit_columns* columns, size_t tiles,
+                                int has_left, int8_t* y) {
   const size_t panel_words = (size_t)b->p->x_bits * b->panel_plane;
   const size_t step = (size_t)b->p->o;
   for (; tiles > 0; --tiles, panel += panel_words, terms += 4, y += 4 * step) {
@@ -352,10 +357,10 @@ static void run_plain_tiles(const qrt_bits* b, const uint64_t* panel,
     int32x4_t q0, q1, q2, q3;
     int8x16_t codes;
     sum_four_rows(b->last, panel, w, &row0, &row1, &row2, &row3);
-    q0 = requant_plain(columns, row0, terms);
-    q1 = requant_plain(columns, row1, terms + 1);
-    q2 = requant_plain(columns, row2, terms + 2);
-    q3 = requant_plain(columns, row3, terms + 3);
+    q0 = requant_plain(columns, row0, terms, has_left);
+    q1 = requant_plain(columns, row1, terms + 1, has_left);
+    q2 = requant_plain(columns, row2, terms + 2, has_left);
+    q3 = requant_plain(columns, row3, terms + 3, has_left);
     codes = clamp_codes(b, narrow_rows(b, q0, q1), narrow_rows(b, q2, q3));
     QRT_STORE_FOUR(y, codes, 0);
     QRT_STORE_FOUR(y + step, codes, 1);
@@ -371,9 +376,12 @@ static void run_tiles(const qrt_bits* b, const uint64_t* panels,
   const size_t panel_words = (size_t)b->p->x_bits * b->panel_plane;
   size_t row = 0;
 #if QRT_HAS_neon
-  if (width == 4 && !b->has_w_zero && !b->has_left_shifts && b->chunk == b->depth &&
-      b->depth > 1) {
-    run_plain_tiles(b, panels, terms, w, columns, rows / 4, y);
+  if (width == 4 && !b->has_w_zero && b->chunk == b->depth && b->depth > 1) {
+    if (b->has_left_shifts) {
+      run_plain_tiles(b, panels, terms, w, columns, rows / 4, 1, y);
+    } else {
+      run_plain_tiles(b, panels, terms, w, columns, rows / 4, 0, y);
+    }
     row = rows / 4 * 4;
   }
 #endif

@@ -26,9 +26,9 @@ static void finish_two(const qrt_bits* b, const qrt_row_term* terms,
     const __m256i zero = _mm256_setzero_si256();
     term = _mm256_sub_epi32(zero, _mm256_mullo_epi32(term, both_halves(columns->offset)));
   }
-  acc = _mm256_add_epi32(_mm256_add_epi32(acc, term), both_halves(columns->base));
-  acc = qrt_avx2_requant(acc, both_halves(columns->multiplier),
-                         both_halves(columns->shift));
+  acc = qrt_avx2_requant_sums(_mm256_add_epi32(acc, term), both_halves(columns->base),
+                              both_halves(columns->multiplier),
+                              both_halves(columns->shift));
   qrt_avx2_store8(codes, qrt_avx2_finish(acc, b->p->y_zero, b->p->lo, b->p->hi));
 }
 

@@ -39,9 +39,9 @@ typedef struct {
   int narrow;                        /* no weight is -128 */
   /* The result: */
   int32_t base[QRT_TILE_COLUMNS], multiplier[QRT_TILE_COLUMNS];
-  int32_t left[QRT_TILE_COLUMNS];  /* shifts of N5, 0 or greater */
-  int32_t right[QRT_TILE_COLUMNS]; /* negated, 0 or less */
-  int any_left;                    /* some left shift is not 0 */
+  int32_t left[QRT_TILE_COLUMNS];  /* fraction bits of the base, N19 */
+  int32_t right[QRT_TILE_COLUMNS]; /* shifts of N5, 0 or less */
+  int any_left;                    /* some left is not 0 */
   const int32_t* row_sums;         /* sum of each position's codes; NULL: w_zero is 0 */
   int32_t w_zero[QRT_TILE_COLUMNS];
   int32_t y_zero, lo, hi;
@@ -268,10 +268,11 @@ static void prepare_result(const qrt_conv_job* job, const int32_t* bias,
       sum -= depth * (uint32_t)tile->w_zero[i];
     }
     tile->w_zero[i] += QRT_WEIGHT_OFFSET;
-    tile->base[i] = (int32_t)((uint32_t)bias[o] - (uint32_t)p->x_zero * sum);
     tile->multiplier[i] = multiplier[o];
     tile->left[i] = shift[o] > 0 ? shift[o] : 0;
     tile->right[i] = shift[o] > 0 ? 0 : shift[o];
+    tile->base[i] =
+        (int32_t)((uint32_t)bias[o] - (((uint32_t)p->x_zero * sum) << tile->left[i]));
     tile->any_left |= tile->left[i];
   }
 }

@@ -82,12 +82,12 @@ QRT_INLINE qrt_neon_result load_result(const qrt_conv_tile* tile, size_t column)
   return r;
 }
 
-/* N5 of the products of one position with four channels. `any_left` is a constant. */
+/* N19 and N5 of the products of one position with four channels. `any_left` is a
+ * constant. */
 QRT_INLINE int32x4_t requant_sums(const qrt_neon_result* r, int32x4_t sums,
                                   int any_left) {
-  int32x4_t acc = vaddq_s32(sums, r->base);
-  if (any_left) acc = vqshlq_s32(acc, r->left);
-  return vrshlq_s32(vqrdmulhq_s32(acc, r->multiplier), r->right);
+  if (any_left) sums = vshlq_s32(sums, r->left);
+  return vrshlq_s32(vqrdmulhq_s32(vaddq_s32(sums, r->base), r->multiplier), r->right);
 }
 
 /* N7 for int8 results: zero point and bounds are codes, so saturating at 16 bits first

@@ -131,21 +131,14 @@ static qrt_vnni_result load_result(const qrt_conv_tile* tile) {
   return r;
 }
 
-/* N5 and N7. multiplier >= 0, so N2 cannot saturate. */
+/* N19, N5 and N7. multiplier >= 0, so N2 cannot saturate. */
 QRT_INLINE __m512i finish(const qrt_conv_tile* tile, const qrt_vnni_result* r,
                           size_t position, __m512i sums) {
   const __m512i one = _mm512_set1_epi32(1), half = _mm512_set1_epi64((long long)1 << 30);
   const __m512i row_sum = _mm512_set1_epi32(tile->row_sums[position]);
-  __m512i x = _mm512_sub_epi32(_mm512_add_epi32(sums, r->base),
-                               _mm512_mullo_epi32(r->w_zero, row_sum));
+  __m512i x = _mm512_sub_epi32(sums, _mm512_mullo_epi32(r->w_zero, row_sum));
   __m512i even, odd;
-  if (tile->any_left) {
-    const __m512i y = _mm512_sllv_epi32(x, r->left);
-    const __mmask16 fits = _mm512_cmpeq_epi32_mask(_mm512_srav_epi32(y, r->left), x);
-    const __m512i limit =
-        _mm512_xor_si512(_mm512_srai_epi32(x, 31), _mm512_set1_epi32(INT32_MAX));
-    x = _mm512_mask_blend_epi32(fits, limit, y);
-  }
+  x = _mm512_add_epi32(_mm512_sllv_epi32(x, r->left), r->base);
   even = _mm512_add_epi64(_mm512_mul_epi32(x, r->multiplier), half);
   odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32), r->odd_multiplier),
                          half);

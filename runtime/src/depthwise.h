@@ -5,7 +5,7 @@
  *
  * The including file provides, after this header,
  *   add_products    acc[i] += (x[i] - x_zero) * w[i]
- *   finish_channels requantise, zero point, clamp */
+ *   finish_channels bias, requantise, zero point, clamp */
 #ifndef QRT_SRC_DEPTHWISE_H
 #define QRT_SRC_DEPTHWISE_H
 
@@ -22,19 +22,20 @@ typedef int16_t qrt_lane;
 
 static void add_products(int32_t* acc, const int8_t* x, const int16_t* w, size_t count,
                          int32_t x_zero);
-static void finish_channels(const qrt_conv2d_params* p, const int32_t* acc,
-                            const int32_t* multiplier, const int8_t* shift, size_t count,
-                            void* y, size_t y_index);
+static void finish_channels(const qrt_conv2d_params* p, const int32_t* sums,
+                            const int32_t* bias, const int32_t* multiplier,
+                            const int8_t* shift, size_t count, void* y, size_t y_index);
 
 /* Scalar forms, also for the channels that do not fill a vector. */
 static inline void add_product(int32_t* acc, int8_t x, int16_t w, int32_t x_zero) {
   *acc += (x - x_zero) * w;
 }
 
-static inline void finish_channel(const qrt_conv2d_params* p, int32_t acc,
+static inline void finish_channel(const qrt_conv2d_params* p, int32_t sum, int32_t bias,
                                   int32_t multiplier, int shift, void* y,
                                   size_t y_index) {
-  const int32_t q = qrt_requant(acc, multiplier, shift);
+  const int32_t acc = qrt_accumulate(sum, bias, shift);
+  const int32_t q = qrt_requant(acc, multiplier, qrt_right_shift(shift));
   qrt_store(y, y_index, p->y_bytes, qrt_finish(q, p->y_zero, p->lo, p->hi));
 }
 
@@ -91,21 +92,21 @@ static void run_depthwise(const qrt_conv2d_params* p, const void* x, const void*
             window_of(ox, p->kw, p->stride_w, p->dilation_w, p->pad_left, p->w);
         size_t first, count;
         for (first = 0; first < channels; first += count) {
-          int32_t acc[QRT_CHANNELS];
+          int32_t sums[QRT_CHANNELS];
           int32_t ky, kx;
           count = channels - first < QRT_CHANNELS ? channels - first : QRT_CHANNELS;
-          memcpy(acc, (const int32_t*)bias + first, count * sizeof *acc);
+          memset(sums, 0, count * sizeof *sums);
           for (ky = rows.begin; ky < rows.end; ++ky) {
             const size_t line = (size_t)(rows.origin + ky * p->dilation_h) * (size_t)p->w;
             for (kx = cols.begin; kx < cols.end; ++kx) {
               const size_t pixel = line + (size_t)(cols.origin + kx * p->dilation_w);
               const size_t tap = (size_t)ky * (size_t)p->kw + (size_t)kx;
-              add_products(acc, picture + pixel * channels + first,
+              add_products(sums, picture + pixel * channels + first,
                            taps + tap * channels + first, count, p->x_zero);
             }
           }
-          finish_channels(p, acc, multiplier + first, shift + first, count, y,
-                          y_index + first);
+          finish_channels(p, sums, (const int32_t*)bias + first, multiplier + first,
+                          shift + first, count, y, y_index + first);
         }
       }
     }

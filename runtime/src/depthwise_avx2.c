@@ -21,22 +21,25 @@ static void add_products(int32_t* acc, const int8_t* x, const int16_t* w, size_t
   for (; i < count; ++i) add_product(acc + i, x[i], w[i], x_zero);
 }
 
-static void finish_channels(const qrt_conv2d_params* p, const int32_t* acc,
-                            const int32_t* multiplier, const int8_t* shift, size_t count,
-                            void* y, size_t y_index) {
+static inline __m256i load_eight(const int32_t* values) {
+  return _mm256_loadu_si256((const __m256i*)(const void*)values);
+}
+
+static void finish_channels(const qrt_conv2d_params* p, const int32_t* sums,
+                            const int32_t* bias, const int32_t* multiplier,
+                            const int8_t* shift, size_t count, void* y, size_t y_index) {
   size_t i = 0;
   if (p->y_bytes == 1) {
     for (; i + 8 <= count; i += 8) {
-      const __m256i sums = _mm256_loadu_si256((const __m256i*)(const void*)(acc + i));
-      const __m256i factors =
-          _mm256_loadu_si256((const __m256i*)(const void*)(multiplier + i));
-      const __m256i q = qrt_avx2_requant(sums, factors, qrt_avx2_load8(shift + i));
+      const __m256i q =
+          qrt_avx2_requant_sums(load_eight(sums + i), load_eight(bias + i),
+                                load_eight(multiplier + i), qrt_avx2_load8(shift + i));
       qrt_avx2_store8((int8_t*)y + y_index + i,
                       qrt_avx2_finish(q, p->y_zero, p->lo, p->hi));
     }
   }
   for (; i < count; ++i)
-    finish_channel(p, acc[i], multiplier[i], shift[i], y, y_index + i);
+    finish_channel(p, sums[i], bias[i], multiplier[i], shift[i], y, y_index + i);
 }
 
 QRT_DEFINE_DEPTHWISE(qrt_depthwise_s8_avx2)

@@ -22,25 +22,26 @@ static void add_products(int32_t* acc, const int8_t* x, const int16_t* w, size_t
   for (; i < count; ++i) add_product(acc + i, x[i], w[i], x_zero);
 }
 
-static void finish_channels(const qrt_conv2d_params* p, const int32_t* acc,
-                            const int32_t* multiplier, const int8_t* shift, size_t count,
-                            void* y, size_t y_index) {
+static void finish_channels(const qrt_conv2d_params* p, const int32_t* sums,
+                            const int32_t* bias, const int32_t* multiplier,
+                            const int8_t* shift, size_t count, void* y, size_t y_index) {
   size_t i = 0;
   if (p->y_bytes == 1) {
     for (; i + 8 <= count; i += 8) {
       const int16x8_t shifts = vmovl_s8(vld1_s8(shift + i));
-      const int32x4_t low = qrt_neon_requant(
-          vld1q_s32(acc + i), vld1q_s32(multiplier + i), vmovl_s16(vget_low_s16(shifts)));
-      const int32x4_t high =
-          qrt_neon_requant(vld1q_s32(acc + i + 4), vld1q_s32(multiplier + i + 4),
-                           vmovl_s16(vget_high_s16(shifts)));
+      const int32x4_t low = qrt_neon_requant_sums(
+          vld1q_s32(sums + i), vld1q_s32(bias + i), vld1q_s32(multiplier + i),
+          vmovl_s16(vget_low_s16(shifts)));
+      const int32x4_t high = qrt_neon_requant_sums(
+          vld1q_s32(sums + i + 4), vld1q_s32(bias + i + 4), vld1q_s32(multiplier + i + 4),
+          vmovl_s16(vget_high_s16(shifts)));
       qrt_neon_store8((int8_t*)y + y_index + i,
                       qrt_neon_finish(low, p->y_zero, p->lo, p->hi),
                       qrt_neon_finish(high, p->y_zero, p->lo, p->hi));
     }
   }
   for (; i < count; ++i)
-    finish_channel(p, acc[i], multiplier[i], shift[i], y, y_index + i);
+    finish_channel(p, sums[i], bias[i], multiplier[i], shift[i], y, y_index + i);
 }
 
 #if QRT_HAS_neon

@@ -67,7 +67,14 @@ QRT_INLINE qrt_sums16 load_sums(const int32_t* values) {
   return s;
 }
 
-/* N5 and N7 of channels [c, c + 16); `any_left` is a constant. */
+/* Where sums begin: with the base, or, where that has fraction bits (N19), without. */
+QRT_INLINE qrt_sums16 first_sums(const qrt_depthwise_job* job, size_t c, int any_left) {
+  const int32x4_t zero = vdupq_n_s32(0);
+  const qrt_sums16 none = {zero, zero, zero, zero};
+  return any_left ? none : load_sums(job->base + c);
+}
+
+/* N19, N5 and N7 of channels [c, c + 16); `any_left` is a constant. */
 QRT_INLINE void store_sums(const qrt_depthwise_job* job, size_t c, qrt_sums16 s,
                            int any_left, int8_t* y) {
   const qrt_sums16 m = load_sums(job->multiplier + c), r = load_sums(job->right + c);
@@ -75,11 +82,11 @@ QRT_INLINE void store_sums(const qrt_depthwise_job* job, size_t c, qrt_sums16 s,
   int16x8_t low, high;
   int8x16_t codes;
   if (any_left) {
-    const qrt_sums16 l = load_sums(job->left + c);
-    s.a = vqshlq_s32(s.a, l.a);
-    s.b = vqshlq_s32(s.b, l.b);
-    s.c = vqshlq_s32(s.c, l.c);
-    s.d = vqshlq_s32(s.d, l.d);
+    const qrt_sums16 l = load_sums(job->left + c), base = load_sums(job->base + c);
+    s.a = vaddq_s32(vshlq_s32(s.a, l.a), base.a);
+    s.b = vaddq_s32(vshlq_s32(s.b, l.b), base.b);
+    s.c = vaddq_s32(vshlq_s32(s.c, l.c), base.c);
+    s.d = vaddq_s32(vshlq_s32(s.d, l.d), base.d);
   }
   s.a = vrshlq_s32(vqrdmulhq_s32(s.a, m.a), r.a);
   s.b = vrshlq_s32(vqrdmulhq_s32(s.b, m.b), r.b);
@@ -98,7 +105,7 @@ QRT_INLINE void depthwise_position(const qrt_depthwise_job* job, size_t c,
                                    int8_t* y) {
   const size_t channels = (size_t)job->p->c;
   const int8_t* w = job->taps + c;
-  qrt_sums16 s = load_sums(job->base + c);
+  qrt_sums16 s = first_sums(job, c, 1);
   size_t t;
   for (t = 0; t + 2 <= count; t += 2, w += 2 * channels) {
     s = add_pair(s, vld1q_s8(where[t] + c), vld1q_s8(w), vld1q_s8(where[t + 1] + c),
@@ -127,7 +134,7 @@ QRT_INLINE void depthwise_row(const qrt_depthwise_job* job, size_t c,
   const size_t n1 = next[1] * (size_t)job->p->dilation_w;
   const size_t n2 = next[2] * (size_t)job->p->dilation_w;
   for (; count > 0; --count, y += channels) {
-    qrt_sums16 s = load_sums(job->base + c);
+    qrt_sums16 s = first_sums(job, c, any_left);
     s = add_pair(s, vld1q_s8(r0), w0, vld1q_s8(r0 + n0), w1, narrow);
     s = add_pair(s, vld1q_s8(r0 + 2 * n0), w2, vld1q_s8(r1), w3, narrow);
     s = add_pair(s, vld1q_s8(r1 + n1), w4, vld1q_s8(r1 + 2 * n1), w5, narrow);
@@ -223,8 +230,9 @@ static void prepare_channels(qrt_depthwise_job* job, const int32_t* bias,
     } else {
       for (t = 0; t < count; ++t) sum += job->taps[t * channels + c];
     }
-    job->base[c] = (int32_t)((uint32_t)bias[c] - (uint32_t)p->x_zero * (uint32_t)sum);
     job->left[c] = shift[c] > 0 ? shift[c] : 0;
+    job->base[c] = (int32_t)((uint32_t)bias[c] -
+                             (((uint32_t)p->x_zero * (uint32_t)sum) << job->left[c]));
     job->right[c] = shift[c] > 0 ? 0 : shift[c];
     job->any_left |= job->left[c];
   }

@@ -12,7 +12,8 @@
  * and after it the functions
  *   dot_tile   sums of QRT_TILE_ROWS rows times 4 columns
  *   dot_row    sums of one row times 4 columns
- *   finish     base + sums, requantised, zero point added, clamped
+ *   finish     sums scaled to the bias's unit (N19), base added, requantised, zero point
+ *              added, clamped
  *   widen      lanes of int8 codes minus a zero point (only where lanes are centred)
  *   sum_lanes  sum of a row's lanes (only where they are not)
  * `narrow` says that no column holds -128. */
@@ -185,8 +186,9 @@ static void prepare_column(const qrt_columns* columns, const qrt_block* block,
      * wrap, the end may not. */
     const uint32_t centred_sum = (uint32_t)sum_lanes(w, block->padded_depth) -
                                  (uint32_t)block->depth * (uint32_t)tile->w_zero[slot];
-    tile->base[slot] =
-        (qrt_acc)((uint32_t)tile->base[slot] - (uint32_t)block->x_zero * centred_sum);
+    const int left = tile->shift[slot] > 0 ? tile->shift[slot] : 0;
+    tile->base[slot] = (qrt_acc)((uint32_t)tile->base[slot] -
+                                 (((uint32_t)block->x_zero * centred_sum) << left));
   }
 #endif
 }

@@ -86,9 +86,9 @@ static inline __m256i load_four(const int32_t* values) {
 }
 
 static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y) {
-  const __m256i sums = _mm256_add_epi32(load_four(tile->base), load_four(acc));
   const __m256i q =
-      qrt_avx2_requant(sums, load_four(tile->multiplier), load_four(tile->shift));
+      qrt_avx2_requant_sums(load_four(acc), load_four(tile->base),
+                            load_four(tile->multiplier), load_four(tile->shift));
   const __m256i codes = qrt_avx2_finish(q, tile->y_zero, tile->lo, tile->hi);
   _mm_storeu_si128((__m128i*)(void*)y, _mm256_castsi256_si128(codes));
 }

@@ -63,8 +63,9 @@ static void dot_tile(const qrt_lane* const* x, const qrt_lane* const* w, size_t 
 static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y) {
   size_t i;
   for (i = 0; i < QRT_COLUMNS; ++i) {
+    const int32_t sum = qrt_accumulate(acc[i], tile->base[i], tile->shift[i]);
     const int32_t q =
-        qrt_requant(tile->base[i] + acc[i], tile->multiplier[i], tile->shift[i]);
+        qrt_requant(sum, tile->multiplier[i], qrt_right_shift(tile->shift[i]));
     y[i] = qrt_finish(q, tile->y_zero, tile->lo, tile->hi);
   }
 }

@@ -135,9 +135,9 @@ static int32_t sum_lanes(const qrt_lane* lanes, size_t depth) {
 }
 
 static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y) {
-  const int32x4_t sums = vaddq_s32(vld1q_s32(tile->base), vld1q_s32(acc));
   const int32x4_t q =
-      qrt_neon_requant(sums, vld1q_s32(tile->multiplier), vld1q_s32(tile->shift));
+      qrt_neon_requant_sums(vld1q_s32(acc), vld1q_s32(tile->base),
+                            vld1q_s32(tile->multiplier), vld1q_s32(tile->shift));
   vst1q_s32(y, qrt_neon_finish(q, tile->y_zero, tile->lo, tile->hi));
 }
 

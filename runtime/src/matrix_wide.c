@@ -41,8 +41,10 @@ static void dot_tile(const qrt_lane* const* x, const qrt_lane* const* w, size_t 
 static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y) {
   size_t i;
   for (i = 0; i < QRT_COLUMNS; ++i) {
-    const int32_t q = qrt_requant_any(tile->base[i] + acc[i], tile->multiplier[i],
-                                      tile->shift[i], tile->acc64);
+    const int left = tile->shift[i] > 0 ? tile->shift[i] : 0;
+    const int64_t sum = acc[i] * ((int64_t)1 << left) + tile->base[i];
+    const int32_t q = qrt_requant_any(sum, tile->multiplier[i],
+                                      qrt_right_shift(tile->shift[i]), tile->acc64);
     y[i] = qrt_finish(q, tile->y_zero, tile->lo, tile->hi);
   }
 }

@@ -29,13 +29,12 @@ static inline int32x4_t qrt_neon_add_across(int32x4_t a, int32x4_t b, int32x4_t 
 #endif
 }
 
-/* N5, as it is defined: VQSHL, VQRDMULH, VRSHL. */
-static inline int32x4_t qrt_neon_requant(int32x4_t acc, int32x4_t multiplier,
-                                         int32x4_t shift) {
+/* N19 and N5: sums of products and their biases. */
+static inline int32x4_t qrt_neon_requant_sums(int32x4_t sums, int32x4_t bias,
+                                              int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t zero = vdupq_n_s32(0);
-  const int32x4_t left = vmaxq_s32(shift, zero);
-  const int32x4_t right = vminq_s32(shift, zero);
-  return vrshlq_s32(vqrdmulhq_s32(vqshlq_s32(acc, left), multiplier), right);
+  const int32x4_t acc = vaddq_s32(vshlq_s32(sums, vmaxq_s32(shift, zero)), bias);
+  return vrshlq_s32(vqrdmulhq_s32(acc, multiplier), vminq_s32(shift, zero));
 }
 
 /* N7 */

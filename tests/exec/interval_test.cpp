@@ -75,6 +75,19 @@ TEST_CASE("a convolution's bound separates positive and negative parts") {
   CHECK(n.codes().hi <= 23);
 }
 
+TEST_CASE("a positive shift scales the sums, not the bias") {
+  OneNode n;
+  n.input({1, 1, 1, 2}, LevelSet::S, 4)
+      .constant(Bytes{3, -2}, {1, 1, 1, 2})
+      .constant(Words{5}, {1})
+      .constant(Words{1 << 27}, {1})
+      .constant(Bytes{3}, {1})
+      .node(op::QConv2d{});
+  CHECK(n.proof().accumulator == Interval{-38 * 8, 37 * 8 + 5});
+  CHECK(n.codes().lo <= (5 - 38 * 8) / 16);
+  CHECK(n.codes().hi >= (5 + 37 * 8) / 16);
+}
+
 TEST_CASE("the folded form counts too") {
   // Centred: (x - 100) * 1 with x in [-128, 127]: [-228, 27]. Folded: bias -100 and x
   // itself.

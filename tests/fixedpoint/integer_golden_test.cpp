@@ -35,11 +35,24 @@ TEST_CASE("N20 N21 borders count as the code of zero") {
   o.hi = 127;
   c.input(codes({6, 7, 8}, {1, 1, 3, 1}));
   c.constant(codes({1, 10, 2}, {1, 1, 3, 1}));
-  c.constant(i32({-20}));
+  c.constant(i32({-40}));  // in halves, as the shift says
   c.constant(i32({kHalf}));
   c.constant(i8({1}));
   // oh 0: 0*1 + 1*10 + 2*2 = 14; 1*1 + 2*10 + 3*2 = 27; 2*1 + 3*10 + 0 = 32; -20, +1.
   CHECK(golden(c, o) == codes({-5, 8, 13}, {1, 1, 3, 1}));
+}
+
+TEST_CASE("N19 a positive shift gives the bias fraction bits") {
+  Case c;
+  op::QConv2d o;
+  c.input(codes({3}, {1, 1, 1, 1}));
+  c.constant(codes({1, 1, 1, 1}, {4, 1, 1, 1}));
+  // A sum of 3 is 3 * 2^shift of the accumulator: halves, quarters, and whole numbers.
+  c.constant(i32({1, -3, 5, 5}));
+  c.constant(i32({kHalf, kHalf / 2, kHalf, kHalf}));
+  c.constant(i8({1, 2, 0, -1}));
+  // 7 / 2 = 3.5 goes up to 4; 9 / 4 = 2.25 times 1/1; 8 / 2; 8 / 4.
+  CHECK(golden(c, o) == codes({4, 2, 4, 2}, {1, 1, 1, 4}));
 }
 
 TEST_CASE("N21 weights have zero points of their own") {
@@ -93,7 +106,7 @@ TEST_CASE("N22 a transposed convolution scatters without flipping") {
   o.x_zero = 1;
   c.input(codes({2, 4}, {1, 1, 2, 1}));  // centred 1, 3
   c.constant(codes({1, 2, 3}, {1, 1, 3, 1}));
-  c.constant(i32({10}));
+  c.constant(i32({20}));
   c.constant(i32({kHalf}));
   c.constant(i8({1}));
   // 1*(1 2 3) at 0, 3*(1 2 3) at 2: 1 2 3+3 6 9, then one more position of bias alone.

@@ -137,11 +137,18 @@ class Oracle {
     return clamp(sat32(y + o.y_zero), o.lo, o.hi);
   }
 
+  /// N19 and the requantiser of a convolution's sum of products.
+  Wide biased(Wide sum, std::int64_t channel, std::int64_t acc_bits) const {
+    const Wide shift = in_[4][{channel}];
+    const Wide acc = in_[2][{channel}] + sum * power(shift > 0 ? shift : 0);
+    return req(acc, in_[3][{channel}], shift > 0 ? 0 : shift, acc_bits);
+  }
+
   Wide element(const op::QConv2d& o, const Index& at) {
     const Array &x = in_[0], &w = in_[1];
     const std::int64_t channel = at[3], per_group = w.shape[0] / o.groups;
     const std::int64_t first = channel / per_group * w.shape[3];
-    Wide acc = in_[2][{channel}];
+    Wide acc = 0;
     for_each_index({w.shape[1], w.shape[2], w.shape[3]}, [&](const Index& k) {
       const std::int64_t ih = at[1] * o.stride[0] - o.pads[0] + k[0] * o.dilation[0];
       const std::int64_t iw = at[2] * o.stride[1] - o.pads[1] + k[1] * o.dilation[1];
@@ -149,14 +156,14 @@ class Oracle {
       acc += (x[{at[0], ih, iw, first + k[2]}] - o.x_zero) *
              (w[{channel, k[0], k[1], k[2]}] - weight_zero(channel));
     });
-    return finish(o, req(acc, in_[3][{channel}], in_[4][{channel}], o.acc_bits));
+    return finish(o, biased(acc, channel, o.acc_bits));
   }
 
   Wide element(const op::QConvTranspose2d& o, const Index& at) {
     const Array &x = in_[0], &w = in_[1];
     const std::int64_t channel = at[3], per_group = w.shape[0] / o.groups;
     const std::int64_t first = channel / per_group * w.shape[3];
-    Wide acc = in_[2][{channel}];
+    Wide acc = 0;
     for_each_index({x.shape[1], x.shape[2]}, [&](const Index& i) {
       for_each_index({w.shape[1], w.shape[2]}, [&](const Index& k) {
         if (at[1] != i[0] * o.stride[0] - o.pads[0] + k[0] * o.dilation[0]) return;
@@ -167,7 +174,7 @@ class Oracle {
         }
       });
     });
-    return finish(o, req(acc, in_[3][{channel}], in_[4][{channel}], o.acc_bits));
+    return finish(o, biased(acc, channel, o.acc_bits));
   }
 
   Wide element(const op::QMatMul& o, const Index& at) {

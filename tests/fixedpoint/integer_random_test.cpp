@@ -31,7 +31,7 @@ void add_channel_constants(Case& c, Rng& rng, std::int64_t outputs, double acc,
     bias.push_back(static_cast<std::int32_t>(between(rng, -5000, 5000)));
     multiplier.push_back(static_cast<std::int32_t>(random_multiplier(rng)));
     shift.push_back(
-        static_cast<int>(left ? between(rng, -3, 30) : fitting_shift(rng, acc)));
+        static_cast<int>(left ? between(rng, -3, 12) : fitting_shift(rng, acc)));
     zero.push_back(
         static_cast<int>(wide_w ? between(rng, -3000, 3000) : between(rng, -128, 127)));
   }

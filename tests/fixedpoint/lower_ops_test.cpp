@@ -48,15 +48,32 @@ TEST_CASE("a convolution's bias, multipliers and clamp") {
   CHECK(conv.lo == -128);
   CHECK(conv.hi == 24 - 128);  // 6 / 0.25
   CHECK(integers(integer, "w") == List{2, -4, 2, 127});
-  // 0.21875 / 0.0625 = 3.5 goes to even 4, -0.28125 / 0.03125 = -9.
-  CHECK(integers(integer, "b") == List{4, -9});
-  CHECK(integers(integer, "c.multiplier") == List{1 << 29, 1 << 28});
-  CHECK(integers(integer, "c.shift") == List{0, 0});  // 0.25 and 0.125
+  // Factors 0.25 and 0.125, 0.21875 / 0.0625 = 3.5 with 6 fraction bits, -0.28125 /
+  // 0.03125 = -9 with 5.
+  CHECK(integers(integer, "b") == List{224, -288});
+  CHECK(integers(integer, "c.multiplier") == List{1 << 23, 1 << 23});
+  CHECK(integers(integer, "c.shift") == List{6, 5});
   CHECK_FALSE(integer.find("c.w_zero").has_value());
   CHECK_FALSE(integer.find("c").has_value());
   CHECK(named(integer, "y").encoding.has_value());
   CHECK(integer.outputs()[0].name == "out");
   CHECK(conv.acc_bits == prove_accumulators(integer)[0].bits);
+}
+
+TEST_CASE("where codes of the accumulator are fine, a bias is a whole number of them") {
+  const Graph integer =
+      lower_to_integer(graph_of(R"(graph encoded
+  #w : f32[2,2] {n8 axis 0 scale [0.03125,0.0625]}
+  #b : f32[2]
+  x : f32[1,2] {s8 scale [0.125]} = input()
+  y : f32[1,2] {s8 scale [0.5]} = linear(x, #w, #b)
+  -> y = y
+)",
+                                {{"w", f32({1.0F, -2.0F, 0.5F, 3.0F}, {2, 2})},
+                                 {"b", f32({0.013671875F, 0.021484375F}, {2})}}));
+  // Factor 2^-7: 3.5 codes go to even 4. Factor 2^-6: 2.75 codes with two fraction bits.
+  CHECK(integers(integer, "b") == List{4, 11});
+  CHECK(integers(integer, "y.shift") == List{0, 2});
 }
 
 TEST_CASE("unsigned weights become signed codes with a zero point") {

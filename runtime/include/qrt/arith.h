@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The integer meaning of qopt, once: rounding, saturation, requantisation. Included by the device
- * kernels and by the simulation alike; docs/numerics.md is its text. C99 and C++, no libc.
+ * The integer meaning of qopt, once: rounding, saturation, requantisation. Included by
+ * the device kernels and by the simulation alike; docs/numerics.md is its text. C99 and
+ * C++, no libc.
  *
- * Right shifts of negative numbers are arithmetic (checked below); overflow never happens for
- * arguments inside the stated ranges. */
+ * Right shifts of negative numbers are arithmetic (checked below); overflow never happens
+ * for arguments inside the stated ranges. */
 #ifndef QRT_ARITH_H
 #define QRT_ARITH_H
 
@@ -30,7 +31,8 @@ static inline int32_t qrt_mul_high(int32_t a, int32_t b) {
   return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
 }
 
-/* N3. Rounding shift right, ties toward +infinity, as SRSHL / VRSHL by -n: 0 <= n <= 31. */
+/* N3. Rounding shift right, ties toward +infinity, as SRSHL / VRSHL by -n: 0 <= n <= 31.
+ */
 static inline int32_t qrt_shift_right(int32_t x, int n) {
   if (n == 0) return x;
   return (int32_t)(((int64_t)x + ((int64_t)1 << (n - 1))) >> n);
@@ -48,16 +50,26 @@ static inline int32_t qrt_shift_left(int32_t x, int n) {
 }
 
 /* N5. The requantiser: acc * multiplier * 2^(shift - 31) in NEON's steps.
- * multiplier is 0 or in [2^22, 2^31 - 1]; -31 <= shift <= 30. A positive shift is applied before
- * the multiplication (with saturation), a negative one after it. */
+ * multiplier is 0 or in [2^22, 2^31 - 1]; -31 <= shift <= 30. A positive shift is applied
+ * before the multiplication (with saturation), a negative one after it. */
 static inline int32_t qrt_requant(int32_t acc, int32_t multiplier, int shift) {
   const int left = shift > 0 ? shift : 0;
   const int right = shift > 0 ? 0 : -shift;
   return qrt_shift_right(qrt_mul_high(qrt_shift_left(acc, left), multiplier), right);
 }
 
-/* N6. The requantiser of 64-bit accumulators: round_half_up(acc * multiplier * 2^(shift - 31)),
- * exact until the one rounding, saturated to 32 bits. |acc| < 2^62, multiplier >= 0. */
+/* The part of a shift that N5 applies after the multiplication. */
+static inline int qrt_right_shift(int shift) { return shift < 0 ? shift : 0; }
+
+/* N19. The accumulator of a sum of products: the shift's positive part gives the bias
+ * fraction bits. Unsigned: nothing leaves 32 bits but on the way. */
+static inline int32_t qrt_accumulate(int32_t sum, int32_t bias, int shift) {
+  return (int32_t)(((uint32_t)sum << (shift > 0 ? shift : 0)) + (uint32_t)bias);
+}
+
+/* N6. The requantiser of 64-bit accumulators: round_half_up(acc * multiplier * 2^(shift -
+ * 31)), exact until the one rounding, saturated to 32 bits. |acc| < 2^62, multiplier >=
+ * 0. */
 static inline int32_t qrt_requant64(int64_t acc, int32_t multiplier, int shift) {
   /* acc = high * 2^32 + low with 0 <= low < 2^32; so is the product, exactly. */
   const int64_t high = acc >> 32;
@@ -98,9 +110,9 @@ static inline int64_t qrt_div_round(int64_t num, int64_t den) {
   return negative ? -(int64_t)rounded : (int64_t)rounded;
 }
 
-/* N9. Fixed-point quotient of two activations: num / den * 2^fraction, saturated to +-2^30;
- * a zero denominator gives +-2^30 by the sign of num, 0 for 0/0. fraction is QRT_DIV_FRACTION8
- * for int8 operands and QRT_DIV_FRACTION16 for int16. */
+/* N9. Fixed-point quotient of two activations: num / den * 2^fraction, saturated to
+ * +-2^30; a zero denominator gives +-2^30 by the sign of num, 0 for 0/0. fraction is
+ * QRT_DIV_FRACTION8 for int8 operands and QRT_DIV_FRACTION16 for int16. */
 #define QRT_DIV_FRACTION8 20
 #define QRT_DIV_FRACTION16 14
 static inline int32_t qrt_div_q(int32_t num, int32_t den, int fraction) {
@@ -152,17 +164,18 @@ static inline int32_t qrt_over_root(int64_t n, qrt_root r) {
   return qrt_saturate32(qrt_div_round(n * ((int64_t)1 << (15 + r.f)), (int64_t)r.root));
 }
 
-/* N12. Softmax: the table entry e of each element is exp(-scale * (max - x)) in Q23 (rounded half
- * to even at export); y = floor((e * 2^out_bits + sum / 2) / sum). */
+/* N12. Softmax: the table entry e of each element is exp(-scale * (max - x)) in Q23
+ * (rounded half to even at export); y = floor((e * 2^out_bits + sum / 2) / sum). */
 static inline int32_t qrt_softmax_out(uint32_t e, uint64_t sum, int out_bits) {
   return (int32_t)((((uint64_t)e << out_bits) + sum / 2u) / sum);
 }
 
 /* N13. Layer norm over `count` codes with S1 = sum x, S2 = sum x*x:
  * v = count * S2 - S1 * S1 + eps; z = (count * x - S1) / sqrt(v) in Q15 (0 where v == 0);
- * y = rounding_shift_right64(z * gamma + beta, shift). beta has `shift` fraction bits, gamma
- * `shift - 15`. */
-static inline int32_t qrt_layer_norm_out(int32_t z, int32_t gamma, int32_t beta, int shift) {
+ * y = rounding_shift_right64(z * gamma + beta, shift). beta has `shift` fraction bits,
+ * gamma `shift - 15`. */
+static inline int32_t qrt_layer_norm_out(int32_t z, int32_t gamma, int32_t beta,
+                                         int shift) {
   return qrt_saturate32(qrt_shift_right64((int64_t)z * gamma + beta, shift));
 }
 

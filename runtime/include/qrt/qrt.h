@@ -38,8 +38,9 @@ extern "C" {
 
 /* ---------------------------------- convolution, depthwise, transposed, linear
  *
- * acc = bias[o] + sum (x - x_zero) * (w - w_zero[o]), positions outside x count as
- * x_zero; y = clamp(requant(acc, multiplier[o], shift[o]) + y_zero, lo, hi).
+ * sum = sum (x - x_zero) * (w - w_zero[o]), positions outside x count as x_zero; with
+ * left = max(shift[o], 0) and right = min(shift[o], 0), acc = sum * 2^left + bias[o]
+ * (N19) and y = clamp(requant(acc, multiplier[o], right) + y_zero, lo, hi).
  *
  * - w: packed rows, one for each output channel; fields are two's complement, or where
  *   odd_weights stand for 2 * field - (2^weight_bits - 1).
@@ -68,9 +69,9 @@ typedef struct {
   uint8_t weight_bits;      /* 1..8 or 16 */
   uint8_t bias_bytes;       /* 4 or 8 */
   uint8_t acc64;
-  uint8_t narrow_weights; /* 1 only where no weight code is -128: lets 8-bit NEON pair
-                             products */
-  uint8_t odd_weights;    /* 1: fields say odd codes; only where weight_bits < 8 */
+  uint8_t narrow_weights;     /* 1 only where no weight code is -128: lets 8-bit NEON pair
+                                 products */
+  uint8_t odd_weights;        /* 1: fields say odd codes; only where weight_bits < 8 */
   const int32_t* weight_sums; /* [o]: sum of each row of w, codes as they are stored;
                                  NULL: computed where needed. conv2d_s8, depthwise_s8 */
 } qrt_conv2d_params;
@@ -125,7 +126,7 @@ static inline size_t qrt_depthwise_s8_scratch_size(const qrt_conv2d_params* p) {
  * bitserial_s8: conv2d_s8 (groups 1) for weights and activations of 1..4 bits, by
  * counting bits. With A = x - x_lo in [0, 2^x_bits) and weights w_scale * U - w_offset -
  * w_zero[o], U in [0, 2^weight_bits):
- *     acc = bias[o] + sum (x - x_zero) * weight,  y as conv2d_s8's with acc64 0
+ *     sum = sum (x - x_zero) * weight,  acc and y as conv2d_s8's with acc64 0
  * Level sets: two's complement codes are U = code + 2^(bits-1), w_scale 1, w_offset
  * 2^(bits-1); codes 0..2^bits-1 have w_offset 0; odd levels 2U - (2^bits-1) have w_scale
  * 2, w_offset 2^bits - 1. x_lo <= x_zero < x_lo + 2^x_bits.

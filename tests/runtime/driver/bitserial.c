@@ -112,7 +112,7 @@ static int64_t weight_of(const bit_case* t, int32_t o, size_t index) {
 
 static int64_t sum_of(const bit_case* t, int32_t n, int32_t oh, int32_t ow, int32_t o) {
   const qrt_bitserial_params* p = &t->p;
-  int64_t sum = t->bias[o];
+  int64_t sum = 0;
   int32_t kh, kw, c;
   for (kh = 0; kh < p->kh; ++kh) {
     for (kw = 0; kw < p->kw; ++kw) {
@@ -137,8 +137,8 @@ static void bitserial_meaning(const bit_case* t, int64_t* y) {
     for (oh = 0; oh < p->oh; ++oh)
       for (ow = 0; ow < p->ow; ++ow)
         for (o = 0; o < p->o; ++o) {
-          const int64_t q =
-              requant_meaning(sum_of(t, n, oh, ow, o), t->multiplier[o], t->shift[o], 0);
+          const int64_t q = requant_sum_meaning(sum_of(t, n, oh, ow, o), t->bias[o],
+                                                t->multiplier[o], t->shift[o], 0);
           *y++ = finish_meaning(q, p->y_zero, p->lo, p->hi);
         }
 }
@@ -265,7 +265,8 @@ static void make_case(bit_case* t, int weight_bits, int x_bits, int deep, int al
     int32_t multiplier, shift;
     pick_scale(bits / 2 + 4, p->y_bits ? p->y_bits : 8, &multiplier, &shift);
     t->multiplier[o] = multiplier;
-    t->shift[o] = (int8_t)(shift > 0 && pick(0, 3) != 0 ? -shift : shift);
+    if (shift > 0 && pick(0, 1) != 0) shift = -shift;
+    t->shift[o] = (int8_t)provable_shift(shift, (int64_t)4 << bits, 0);
   }
   begin_case(
       "w%da%d x %dx%dx%dx%d%s lo %d zero %d y %dx%dx%d planes %d [%d,%d] zero %d kernel "

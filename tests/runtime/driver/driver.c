@@ -100,6 +100,17 @@ int64_t over_root_meaning(int64_t num, uint64_t v) {
 
 uint64_t driver_state = 1;
 
+int64_t requant_sum_meaning(int64_t sum, int64_t bias, int64_t multiplier, int shift,
+                            int acc64) {
+  const int left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : shift;
+  return requant_meaning(sum * power(left) + bias, multiplier, right, acc64);
+}
+
+int32_t provable_shift(int32_t shift, int64_t greatest, int acc64) {
+  while (shift > 0 && greatest > power(acc64 ? 60 : 30) / power(shift)) --shift;
+  return shift;
+}
+
 /* xorshift64*, Vigna 2016. */
 uint64_t next_random(void) {
   driver_state ^= driver_state >> 12;

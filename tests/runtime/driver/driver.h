@@ -13,6 +13,12 @@
 int64_t clamp64(int64_t x, int64_t lo, int64_t hi);
 /* REQ of N18: N5, or N6 where acc64. */
 int64_t requant_meaning(int64_t acc, int64_t multiplier, int shift, int acc64);
+/* N19, then N5 or N6: a sum of products and its bias. */
+int64_t requant_sum_meaning(int64_t sum, int64_t bias, int64_t multiplier, int shift,
+                            int acc64);
+/* The greatest shift up to `shift` that keeps sums up to `greatest` in magnitude, and
+ * biases up to 2^20 of them, inside the accumulator. */
+int32_t provable_shift(int32_t shift, int64_t greatest, int acc64);
 /* N3 */
 int64_t shift_right_meaning(int64_t x, int n);
 /* N8 */

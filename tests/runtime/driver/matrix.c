@@ -64,7 +64,7 @@ static void finish_conv(const conv_case* t, int64_t* acc) {
   for (i = 0; i < count; ++i) {
     const size_t o = i % (size_t)p->o;
     const int64_t q =
-        requant_meaning(acc[i] + t->bias[o], t->multiplier[o], t->shift[o], p->acc64);
+        requant_sum_meaning(acc[i], t->bias[o], t->multiplier[o], t->shift[o], p->acc64);
     acc[i] = finish_meaning(q, p->y_zero, p->lo, p->hi);
   }
 }
@@ -214,7 +214,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
     int32_t multiplier, shift;
     pick_scale(bits_of(greatest) - 3, 8 * p->y_bytes, &multiplier, &shift);
     t->multiplier[o] = multiplier;
-    t->shift[o] = (int8_t)shift;
+    t->shift[o] = (int8_t)provable_shift(shift, greatest, p->acc64);
     t->bias[o] = code_at(t->stored_bias, o, 4);
     if (t->w_zero) {
       t->w_zero[o] =
@@ -302,6 +302,7 @@ static void check_matmul(const char* kernel, int wide, int cases) {
     greatest = ((int64_t)1 << (8 * (p.a_bytes + p.b_bytes))) * p.k;
     p.acc64 = (uint8_t)(greatest > (int64_t)1 << 30 || (wide && pick(0, 3) == 0));
     pick_scale(bits_of(greatest) - 3, 8 * p.y_bytes, &p.multiplier, &p.shift);
+    p.shift = provable_shift(p.shift, greatest, p.acc64);
     p.batch_dims[0] = d0;
     p.batch_dims[1] = d1;
     p.a_batch_stride[1] = p.m * p.k;
