@@ -6,7 +6,7 @@
 
 Every cell is one `qopt compress` into DIR/<values>; a cell whose report is there already is
 not run again, so an interrupted sweep goes on. The last lines give mean and deviation over a
-grid key called run.seed.
+grid key called run.seed, of the analog readings too where the configuration asks for them.
 """
 import argparse
 import itertools
@@ -58,15 +58,15 @@ def main():
     keys = [g.split("=", 1)[0] for g in args.grid]
     values = [g.split("=", 1)[1].split(",") for g in args.grid]
     print("| " + " | ".join(keys + ["float %", "fake-quant %", "integer %", "best selection",
-                                    "train s"]) + " |")
-    print("|" + "---|" * (len(keys) + 5))
+                                    "analog %", "train s"]) + " |")
+    print("|" + "---|" * (len(keys) + 6))
     groups = {}
     for cell in itertools.product(*values):
         folder = args.out / "_".join(v.replace("/", "-") for v in cell)
         report, timing = run(args, folder, args.set + [f"{k}={v}" for k, v in
                                                        zip(keys, cell)])
         if report is None:
-            print("| " + " | ".join(list(cell) + ["diverged", "", "", "", ""]) + " |")
+            print("| " + " | ".join(list(cell) + ["diverged", "", "", "", "", ""]) + " |")
             continue
         metrics = report["metrics"]
         training = report.get("training") or {}
@@ -74,17 +74,23 @@ def main():
         seconds = [s["seconds"] for s in timing["steps"] if s["name"] == "train"]
         integer = percent(metrics, "integer")
         rest = tuple(v for k, v in zip(keys, cell) if k != "run.seed")
-        groups.setdefault(rest, []).append(integer)
+        reading = (report.get("analog") or {}).get("mean")
+        groups.setdefault(rest, []).append((integer, reading))
         print("| " + " | ".join(
             list(cell) + [shown(percent(metrics, "float")), shown(percent(metrics, "fake_quant")),
                           shown(integer), shown(scores[-1] if scores else None),
-                          f"{seconds[0]:.0f}" if seconds else ""]) + " |", flush=True)
+                          shown(reading), f"{seconds[0]:.0f}" if seconds else ""]) + " |",
+              flush=True)
     if "run.seed" in keys:
         print()
         for rest, results in groups.items():
-            deviation = statistics.stdev(results) if len(results) > 1 else 0.0
-            print(f"{' '.join(rest) or 'all'}: integer {statistics.mean(results):.2f} "
-                  f"+- {deviation:.2f} % over {len(results)} seeds")
+            line = f"{' '.join(rest) or 'all'}:"
+            for name, values in zip(["integer", "analog"], zip(*results)):
+                if None in values:
+                    continue
+                deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+                line += f" {name} {statistics.mean(values):.2f} +- {deviation:.2f} %"
+            print(f"{line} over {len(results)} seeds")
 
 
 if __name__ == "__main__":
