@@ -5,8 +5,8 @@
 //
 //   KIND  conv3x3, conv1x1, dwconv3x3, dwconv5x5, linear; a suffix s2 (conv3x3s2) is
 //         stride 2. Borders are padded by kernel / 2 with real zero.
-//   BITS  wWaA: bits of the weights (signed) and of the activations (unsigned, input and
-//         output alike, after a ReLU).
+//   BITS  wWaA: bits of the weights (signed; one bit is -1 and 1) and of the activations
+//         (unsigned, input and output alike, after a ReLU).
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -68,8 +68,8 @@ LayerForm parse(const std::string& kind, const std::string& shape,
   if (kind == "linear" && form.height * form.width != 1) {
     throw Error(ExitCode::Usage, shape, "a linear layer is 1x1xCIN-COUT");
   }
-  if (!std::regex_match(bits, m, std::regex("w([2-8])a([2-8])"))) {
-    throw Error(ExitCode::Usage, bits, "not bits such as w8a8 or w2a2 (2 to 8)");
+  if (!std::regex_match(bits, m, std::regex("w([1-8])a([1-8])"))) {
+    throw Error(ExitCode::Usage, bits, "not bits such as w8a8 or w1a2 (1 to 8)");
   }
   form.weight_bits = std::atoi(m[1].str().c_str());
   form.activation_bits = std::atoi(m[2].str().c_str());
@@ -92,20 +92,30 @@ Graph build(const LayerForm& form) {
   const ValueId x =
       graph.add_input("input", DType::I8, {1, form.height, form.width, form.inputs});
   graph.value(x).encoding = codes;
-  const std::int32_t high = (1 << (form.weight_bits - 1)) - 1;
+  const bool is_binary = form.weight_bits == 1;
+  const std::int32_t high = is_binary ? 1 : (1 << (form.weight_bits - 1)) - 1;
   const std::int32_t low = form.weight_bits == 8 ? -high : -high - 1;
   const auto between = [&rng](std::int64_t lo, std::int64_t hi) {
     return lo +
            static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(hi - lo + 1)));
   };
   std::vector<std::int8_t> weights(static_cast<std::size_t>(form.outputs * form.depth()));
-  for (auto& w : weights) w = static_cast<std::int8_t>(between(low, high));
+  for (auto& w : weights) {
+    w = static_cast<std::int8_t>(is_binary ? 2 * between(0, 1) - 1 : between(low, high));
+  }
   std::vector<std::int32_t> bias, multiplier;
   std::vector<std::int8_t> shift;
   for (std::int64_t o = 0; o < form.outputs; ++o) {
     const double spread = 0.5 + static_cast<double>(between(0, 1000)) / 1000.0;
-    const Multiplier m = to_multiplier(output_factor(form) * spread);
-    bias.push_back(static_cast<std::int32_t>(between(-1000, 1000)));
+    const double factor = output_factor(form) * spread;
+    const double greatest = std::exp2(form.weight_bits + form.activation_bits) *
+                            static_cast<double>(form.depth());
+    const Multiplier m = to_sum_multiplier(factor, greatest);
+    // Up to a quarter of the results' range, as a folded batch norm gives.
+    const double reach = std::exp2(form.activation_bits) / 4 / multiplier_value(m) *
+                         std::exp2(std::max(m.shift, 0));
+    bias.push_back(static_cast<std::int32_t>(
+        reach * static_cast<double>(between(-1000, 1000)) / 1000.0));
     multiplier.push_back(m.multiplier);
     shift.push_back(static_cast<std::int8_t>(m.shift));
   }
@@ -120,9 +130,10 @@ Graph build(const LayerForm& form) {
   o.hi = stored_max(codes);
   const Shape shape{form.outputs, form.kernel, form.kernel,
                     form.is_depthwise ? 1 : form.inputs};
+  const ValueId w = graph.add_constant("w", Tensor::from(weights, shape));
+  if (is_binary) graph.value(w).encoding = Affine{LevelSet::O, 1, {1}, {0}, std::nullopt};
   const ValueId y = graph.add(o,
-                              {x, graph.add_constant("w", Tensor::from(weights, shape)),
-                               graph.add_constant("b", Tensor::of(bias)),
+                              {x, w, graph.add_constant("b", Tensor::of(bias)),
                                graph.add_constant("m", Tensor::of(multiplier)),
                                graph.add_constant("s", Tensor::of(shift))},
                               "layer");

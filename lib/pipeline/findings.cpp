@@ -54,6 +54,8 @@ std::vector<report::Finding> gather_findings(const CompressConfig& config,
   }
   for (const std::string& text : quantized.findings) warn("", text);
   for (const report::Layer& layer : report.layers) {
+    // Noise is measured against the float model, which training has left behind.
+    if (report.training) break;
     // Values just outside the range lose nothing: only clipping that costs signal is
     // worth a word.
     const bool costs = layer.sqnr_isolated_db.value_or(0) < kCleanSqnr;

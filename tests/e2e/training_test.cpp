@@ -46,6 +46,9 @@ TEST_CASE("two bits on Fashion-MNIST: training makes the difference") {
   INFO(run.err);
   CHECK(run.code == 0);  // the drop's gate, and bit-exact on this machine
   REQUIRE(fs::exists(temp.path() / "trained" / "report.json"));
+  // Noise against the untrained network is no finding.
+  CHECK(slurp(temp.path() / "trained" / "report.json").find("signal to noise") ==
+        std::string::npos);
   const Finished verified = qopt({"verify", trained});
   INFO(verified.err);
   CHECK(verified.code == 0);
