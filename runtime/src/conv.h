@@ -8,8 +8,10 @@
  * not.
  *
  * The including file defines before this header
- *   QRT_TILE_COLUMNS   output channels of a weight tile, at most QRT_CONV_COLUMNS
- *   QRT_PANELS         1: the multiplication reads a panel made by pack_panel
+ *   QRT_TILE_COLUMNS   output channels of a weight tile, at most QRT_CONV_COLUMNS, or
+ *                      twice as many, which only weights that lie ready as rows get
+ *   QRT_PANELS         1: the multiplication reads panels made by pack_panel, one for
+ *                      each QRT_CONV_COLUMNS channels
  *   QRT_WEIGHT_OFFSET  what pack_panel adds to every weight; not 0: row_sums are there
  *   QRT_ROW_POSITIONS  blocks of up to so many positions do without the panel where
  *                      weights lie ready as rows: tile->panel is NULL then
@@ -17,7 +19,7 @@
  *   multiply_tile      all positions of the block with one tile, results stored
  *   unpack_codes       a row of packed weights as int8
  *   sum_codes          the sum of int8 codes
- *   pack_panel         a weight tile in the order multiply_tile reads (only panels) */
+ *   pack_panel         weights in the order multiply_tile reads (only panels) */
 #ifndef QRT_SRC_CONV_H
 #define QRT_SRC_CONV_H
 
@@ -35,7 +37,8 @@ typedef struct {
   size_t count;              /* positions */
   size_t segments, length, pitch;
   const int8_t* w[QRT_TILE_COLUMNS]; /* rows of segments * length codes */
-  const int8_t* panel;               /* the same, packed */
+  const int8_t* panel;               /* the same, packed: segments * length codes of
+                                        QRT_CONV_COLUMNS channels each */
   int narrow;                        /* no weight is -128 */
   /* The result: */
   int32_t base[QRT_TILE_COLUMNS], multiplier[QRT_TILE_COLUMNS];
@@ -44,6 +47,7 @@ typedef struct {
   int any_left;                    /* some left is not 0 */
   const int32_t* row_sums;         /* sum of each position's codes; NULL: w_zero is 0 */
   int32_t w_zero[QRT_TILE_COLUMNS];
+  int same_w_zero; /* w_zero is QRT_WEIGHT_OFFSET everywhere */
   int32_t y_zero, lo, hi;
   int16_t y_zero16; /* the same, for int8 results */
   int8_t lo8, hi8;
@@ -218,6 +222,11 @@ static void unpack_weights(const qrt_conv_job* job, const uint8_t* packed, int8_
   }
 }
 
+/* True where rows of the blob are what the multiplication reads. */
+static int are_rows_ready(const qrt_conv_job* job) {
+  return job->p->weight_bits == 8 && job->plan.run == job->plan.length;
+}
+
 /* The weights of channels [column, column + tile->width), in place where the blob already
  * holds what the multiplication reads. Channels beyond the last repeat it. */
 static void prepare_weights(const qrt_conv_job* job, const void* w, size_t column,
@@ -226,7 +235,7 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
   const size_t depth = plan->segments * plan->run;
   const size_t row_bytes = qrt_row_bytes(depth, job->p->weight_bits);
   const size_t filled = plan->segments * plan->length;
-  const int in_place = job->p->weight_bits == 8 && plan->run == plan->length;
+  const int in_place = are_rows_ready(job);
   size_t i;
   for (i = 0; i < QRT_TILE_COLUMNS; ++i) {
     const uint8_t* row = (const uint8_t*)w + (column + i) * row_bytes;
@@ -242,8 +251,12 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
 #if QRT_PANELS
   tile->panel = NULL;
   if (!in_place || tile->count > QRT_ROW_POSITIONS) {
-    pack_panel(tile->w, filled, job->panel);
-    tile->panel = job->panel;
+    /* Rows that need no unpacking leave their room to a second panel. */
+    int8_t* panel = in_place ? job->unpacked : job->panel;
+    tile->panel = panel;
+    for (i = 0; i < tile->width; i += QRT_CONV_COLUMNS) {
+      pack_panel(tile->w + i, filled, panel + i * filled);
+    }
   }
 #endif
 }
@@ -286,7 +299,7 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   uint8_t* free_bytes = (uint8_t*)scratch;
   qrt_conv_job job;
   qrt_conv_tile tile;
-  size_t group, first, count, column;
+  size_t group, first, count, column, tile_columns;
   job.p = p;
   job.plan = qrt_conv_plan_of(p);
   job.x = (const int8_t*)x;
@@ -299,9 +312,14 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   job.unpacked = (int8_t*)free_bytes;
   job.panel = job.unpacked + QRT_CONV_COLUMNS * job.plan.segments * job.plan.length;
 
+  tile_columns = are_rows_ready(&job) || QRT_TILE_COLUMNS <= QRT_CONV_COLUMNS
+                     ? QRT_TILE_COLUMNS
+                     : QRT_CONV_COLUMNS;
+
   memset(&tile, 0, sizeof tile);
   tile.rows = job.rows;
   tile.row_sums = has_sums ? job.row_sums : NULL;
+  tile.same_w_zero = w_zero == NULL;
   tile.segments = job.plan.segments;
   tile.length = job.plan.length;
   tile.pitch = job.plan.pitch;
@@ -332,9 +350,9 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
       }
       if (has_sums) sum_rows(&job, count);
       tile.count = count;
-      for (column = 0; column < columns; column += QRT_TILE_COLUMNS) {
+      for (column = 0; column < columns; column += tile_columns) {
         const size_t rest = columns - column;
-        tile.width = rest < QRT_TILE_COLUMNS ? rest : QRT_TILE_COLUMNS;
+        tile.width = rest < tile_columns ? rest : tile_columns;
         prepare_weights(&job, w, begin + column, &tile);
         prepare_result(&job, (const int32_t*)bias, multiplier, shift, w_zero,
                        begin + column, &tile);

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * Direct int8 convolution for AVX-512 VNNI: eight positions by sixteen channels. VPDPBUSD
+ * Direct int8 convolution for AVX-512 VNNI: eight positions by 32 channels, or by 16.
+ * VPDPBUSD
  * multiplies unsigned by signed bytes and adds four products to 32 bits without
  * saturation. The weights are its unsigned side, 128 more than they are, which is one
  * more zero point (conv.h); so the codes of a position can be broadcast from where they
  * lie. */
-#include "qrt/qrt.h"
+#include "avx512.h"
 
 #if QRT_HAS_vnni
-#include <immintrin.h>
 
-#define QRT_TILE_COLUMNS 16
+#define QRT_TILE_COLUMNS 32
 #define QRT_PANELS 1
 #define QRT_WEIGHT_OFFSET 128
 #define QRT_ROW_POSITIONS 0
 
 #include "conv.h"
-
-#define QRT_INLINE static inline __attribute__((always_inline))
-#define QRT_NOINLINE __attribute__((noinline))
 
 static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits,
                          int odd) {
@@ -72,30 +69,41 @@ QRT_INLINE __m512i broadcast(const int8_t* codes) {
   return _mm512_set1_epi32(word);
 }
 
-#define QRT_DOT_WORD(j)                                     \
-  {                                                         \
-    const __m512i w = _mm512_loadu_si512(panel + 64 * (j)); \
-    const size_t at = k + 4 * (j);                          \
-    a0 = _mm512_dpbusd_epi32(a0, w, broadcast(p0 + at));    \
-    a1 = _mm512_dpbusd_epi32(a1, w, broadcast(p1 + at));    \
-    a2 = _mm512_dpbusd_epi32(a2, w, broadcast(p2 + at));    \
-    a3 = _mm512_dpbusd_epi32(a3, w, broadcast(p3 + at));    \
-    a4 = _mm512_dpbusd_epi32(a4, w, broadcast(p4 + at));    \
-    a5 = _mm512_dpbusd_epi32(a5, w, broadcast(p5 + at));    \
-    a6 = _mm512_dpbusd_epi32(a6, w, broadcast(p6 + at));    \
-    a7 = _mm512_dpbusd_epi32(a7, w, broadcast(p7 + at));    \
+#define QRT_DOT_ROW(j, row, low, high)                       \
+  {                                                          \
+    const __m512i codes = broadcast(row + k + 4 * (j));      \
+    low = _mm512_dpbusd_epi32(low, w, codes);                \
+    if (is_wide) high = _mm512_dpbusd_epi32(high, v, codes); \
   }
 
-/* sums[i]: position i with sixteen channels. */
+#define QRT_DOT_WORD(j)                                                            \
+  {                                                                                \
+    const __m512i w = _mm512_loadu_si512(panel + 64 * (j));                        \
+    const __m512i v = is_wide ? _mm512_loadu_si512(panel + second + 64 * (j)) : w; \
+    QRT_DOT_ROW(j, p0, a0, b0)                                                     \
+    QRT_DOT_ROW(j, p1, a1, b1)                                                     \
+    QRT_DOT_ROW(j, p2, a2, b2)                                                     \
+    QRT_DOT_ROW(j, p3, a3, b3)                                                     \
+    QRT_DOT_ROW(j, p4, a4, b4)                                                     \
+    QRT_DOT_ROW(j, p5, a5, b5)                                                     \
+    QRT_DOT_ROW(j, p6, a6, b6)                                                     \
+    QRT_DOT_ROW(j, p7, a7, b7)                                                     \
+  }
+
+/* sums[i]: position i with sixteen channels; sums[8 + i]: with the next sixteen, where
+ * `is_wide`, a constant. A vector of weights serves eight positions, a broadcast word
+ * both vectors: loads are what limits the narrow form. */
 QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
-                         __m512i* sums) {
+                         const int is_wide, __m512i* sums) {
   const int8_t* panel = tile->panel;
   const int8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
   const int8_t *p4 = rows[4], *p5 = rows[5], *p6 = rows[6], *p7 = rows[7];
   const size_t length = tile->length, pitch = tile->pitch;
+  const size_t second = 16 * tile->segments * length;
   size_t segment, k;
   __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, a3 = a0;
   __m512i a4 = a0, a5 = a0, a6 = a0, a7 = a0;
+  __m512i b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
   for (segment = tile->segments; segment > 0; --segment) {
     for (k = 0; k < length; k += 16, panel += 256) {
       QRT_DOT_WORD(0)
@@ -108,72 +116,65 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
   }
   sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
   sums[4] = a4, sums[5] = a5, sums[6] = a6, sums[7] = a7;
+  if (!is_wide) return;
+  sums[8] = b0, sums[9] = b1, sums[10] = b2, sums[11] = b3;
+  sums[12] = b4, sums[13] = b5, sums[14] = b6, sums[15] = b7;
 }
 
-/* What sixteen channels need to become codes. */
-typedef struct {
-  __m512i base, multiplier, odd_multiplier, w_zero, left, right, last, lo, hi, zero;
-} qrt_vnni_result;
-
-static qrt_vnni_result load_result(const qrt_conv_tile* tile) {
-  qrt_vnni_result r;
-  r.base = _mm512_loadu_si512(tile->base);
-  r.multiplier = _mm512_loadu_si512(tile->multiplier);
-  r.odd_multiplier = _mm512_srli_epi64(r.multiplier, 32);
-  r.w_zero = _mm512_loadu_si512(tile->w_zero);
-  r.left = _mm512_loadu_si512(tile->left);
-  r.right = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_loadu_si512(tile->right));
-  /* The last bit shifted out; a count of -1 gives 0. */
-  r.last = _mm512_sub_epi32(r.right, _mm512_set1_epi32(1));
-  r.zero = _mm512_set1_epi32(tile->y_zero);
-  r.lo = _mm512_set1_epi32(tile->lo - tile->y_zero);
-  r.hi = _mm512_set1_epi32(tile->hi - tile->y_zero);
-  return r;
+/* Sixteen channels of the tile, from `column` on, at up to eight positions. */
+QRT_INLINE void store(const qrt_conv_tile* tile, const qrt_avx512_result* r,
+                      size_t column, size_t first, size_t count, const __m512i* sums) {
+  const size_t width = tile->width - column;
+  const __m512i w_zero = _mm512_loadu_si512(tile->w_zero + column);
+  size_t i, j;
+  for (i = 0; i < count; ++i) {
+    const __m512i row_sum = _mm512_set1_epi32(tile->row_sums[first + i]);
+    const __m512i centred = _mm512_sub_epi32(
+        sums[i], tile->same_w_zero ? _mm512_slli_epi32(row_sum, 7)
+                                   : _mm512_mullo_epi32(w_zero, row_sum));
+    const __m512i codes = qrt_avx512_codes(r, centred);
+    const size_t at = (first + i) * tile->y_step + column;
+    if (tile->y_bytes == 1 && width >= 16) {
+      _mm_storeu_si128((__m128i*)(void*)((int8_t*)tile->y + at),
+                       _mm512_cvtepi32_epi8(codes));
+    } else {
+      int32_t values[16];
+      _mm512_storeu_si512(values, codes);
+      for (j = 0; j < 16 && j < width; ++j) {
+        qrt_store(tile->y, at + j, tile->y_bytes, values[j]);
+      }
+    }
+  }
 }
 
-/* N19, N5 and N7. multiplier >= 0, so N2 cannot saturate. */
-QRT_INLINE __m512i finish(const qrt_conv_tile* tile, const qrt_vnni_result* r,
-                          size_t position, __m512i sums) {
-  const __m512i one = _mm512_set1_epi32(1), half = _mm512_set1_epi64((long long)1 << 30);
-  const __m512i row_sum = _mm512_set1_epi32(tile->row_sums[position]);
-  __m512i x = _mm512_sub_epi32(sums, _mm512_mullo_epi32(r->w_zero, row_sum));
-  __m512i even, odd;
-  x = _mm512_add_epi32(_mm512_sllv_epi32(x, r->left), r->base);
-  even = _mm512_add_epi64(_mm512_mul_epi32(x, r->multiplier), half);
-  odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32), r->odd_multiplier),
-                         half);
-  x = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 31),
-                              _mm512_slli_epi64(odd, 1));
-  x = _mm512_add_epi32(_mm512_srav_epi32(x, r->right),
-                       _mm512_and_si512(_mm512_srlv_epi32(x, r->last), one));
-  x = _mm512_min_epi32(_mm512_max_epi32(x, r->lo), r->hi);
-  return _mm512_add_epi32(x, r->zero);
+static qrt_avx512_result result_of(const qrt_conv_tile* tile, size_t column) {
+  const __m512i shift = _mm512_or_si512(_mm512_loadu_si512(tile->left + column),
+                                        _mm512_loadu_si512(tile->right + column));
+  return qrt_avx512_prepare(_mm512_loadu_si512(tile->base + column),
+                            _mm512_loadu_si512(tile->multiplier + column), shift,
+                            tile->y_zero, tile->lo, tile->hi);
+}
+
+QRT_INLINE void multiply_positions(const qrt_conv_tile* tile, const int is_wide) {
+  const qrt_avx512_result low = result_of(tile, 0);
+  const qrt_avx512_result high = is_wide ? result_of(tile, 16) : low;
+  size_t first, i;
+  for (first = 0; first < tile->count; first += 8) {
+    const size_t count = tile->count - first < 8 ? tile->count - first : 8;
+    const int8_t* rows[8];
+    __m512i sums[16];
+    for (i = 0; i < 8; ++i) rows[i] = tile->rows[first + (i < count ? i : 0)];
+    multiply(tile, rows, is_wide, sums);
+    store(tile, &low, 0, first, count, sums);
+    if (is_wide) store(tile, &high, 16, first, count, sums + 8);
+  }
 }
 
 QRT_NOINLINE static void multiply_tile(const qrt_conv_tile* tile) {
-  const qrt_vnni_result r = load_result(tile);
-  const int whole = tile->y_bytes == 1 && tile->width == 16;
-  size_t first, i, j;
-  for (first = 0; first < tile->count; first += 8) {
-    const size_t left = tile->count - first < 8 ? tile->count - first : 8;
-    const int8_t* rows[8];
-    __m512i sums[8];
-    for (i = 0; i < 8; ++i) rows[i] = tile->rows[first + (i < left ? i : 0)];
-    multiply(tile, rows, sums);
-    for (i = 0; i < left; ++i) {
-      const __m512i codes = finish(tile, &r, first + i, sums[i]);
-      const size_t at = (first + i) * tile->y_step;
-      if (whole) {
-        _mm_storeu_si128((__m128i*)(void*)((int8_t*)tile->y + at),
-                         _mm512_cvtepi32_epi8(codes));
-      } else {
-        int32_t values[16];
-        _mm512_storeu_si512(values, codes);
-        for (j = 0; j < tile->width; ++j) {
-          qrt_store(tile->y, at + j, tile->y_bytes, values[j]);
-        }
-      }
-    }
+  if (tile->width > 16) {
+    multiply_positions(tile, 1);
+  } else {
+    multiply_positions(tile, 0);
   }
 }
 

@@ -30,7 +30,8 @@ bool host_has_avx2() {
 
 bool host_has_vpopcnt() {
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vpopcntdq");
+  return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vpopcntdq");
 #else
   return false;
 #endif
@@ -68,7 +69,7 @@ std::vector<Target> targets() {
   rows.push_back({"x86-avx2", "gcc", {"-O2", "-mavx2"}, {}, "avx2"});
   rows.push_back({"x86-avx512",
                   "gcc",
-                  {"-O2", "-mavx2", "-mavx512vl", "-mavx512vpopcntdq"},
+                  {"-O2", "-mavx2", "-mavx512vl", "-mavx512bw", "-mavx512vpopcntdq"},
                   {},
                   "vpopcnt"});
   rows.push_back(

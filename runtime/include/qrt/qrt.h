@@ -418,7 +418,8 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #else
 #define QRT_HAS_avx2 0
 #endif
-#if QRT_HAS_avx2 && defined(__AVX512VL__) && defined(__AVX512VPOPCNTDQ__)
+#if QRT_HAS_avx2 && defined(__AVX512VL__) && defined(__AVX512BW__) && \
+    defined(__AVX512VPOPCNTDQ__)
 #define QRT_HAS_vpopcnt 1
 #else
 #define QRT_HAS_vpopcnt 0
