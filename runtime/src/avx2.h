@@ -9,6 +9,8 @@
 #if QRT_HAS_avx2
 #include <immintrin.h>
 
+#define QRT_INLINE static inline __attribute__((always_inline))
+
 /* N3: (x >> n) plus the last bit shifted out; counts of 32 and more shift everything out.
  */
 static inline __m256i qrt_avx2_shift_right(__m256i x, __m256i n) {

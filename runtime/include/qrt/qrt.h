@@ -111,7 +111,7 @@ static inline size_t qrt_conv_transpose2d_s8_scratch_size(const qrt_conv2d_param
 static inline size_t qrt_conv_transpose2d_wide_scratch_size(const qrt_conv2d_params* p) {
   return qrt_conv2d_wide_scratch_size(p);
 }
-/* The most taps that the AArch64 depthwise kernel takes its short way with. */
+/* The most taps that the AArch64 and AVX2 depthwise kernels take their short way with. */
 #define QRT_DEPTHWISE_TAPS 49
 /* The greater of 2 * (kh * kw * c + round_up(kh * kw, 16)) and (kh * kw + 13) * c. */
 static inline size_t qrt_depthwise_s8_scratch_size(const qrt_conv2d_params* p) {
