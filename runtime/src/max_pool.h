@@ -1,57 +1,97 @@
 /* SPDX-License-Identifier: MIT
  * The walk of max pooling, one output position at a time; the including file provides
- *   keep_greater  y[i] = max(y[i], x[i]) on int8 codes */
+ *   greatest_codes  the greatest of a window's int8 codes, channel by channel */
 #ifndef QRT_SRC_MAX_POOL_H
 #define QRT_SRC_MAX_POOL_H
 
 #include "codes.h"
 #include "qrt/qrt.h"
 
-static void keep_greater(int8_t* y, const int8_t* x, size_t count);
+/* What of a window lies inside x: `rows` times `cols` pixels, steps in codes. */
+typedef struct {
+  size_t first, rows, cols, row_step, col_step;
+} qrt_pool_window;
 
-static inline void keep_greater_one(int8_t* y, int8_t x) {
-  if (x > *y) *y = x;
-}
+static void greatest_codes(const qrt_pool_window* window, const int8_t* x, int8_t* y,
+                           size_t channels);
 
-static void keep_greater16(int16_t* y, const int16_t* x, size_t count) {
-  size_t i;
-  for (i = 0; i < count; ++i) {
-    if (x[i] > y[i]) y[i] = x[i];
+/* Channels [first, channels), for codes that do not fill a vector. */
+static inline void greatest_codes_from(const qrt_pool_window* window, const int8_t* x,
+                                       int8_t* y, size_t first, size_t channels) {
+  size_t i, r, c;
+  for (i = first; i < channels; ++i) {
+    int8_t greatest = INT8_MIN;
+    for (r = 0; r < window->rows; ++r) {
+      for (c = 0; c < window->cols; ++c) {
+        const int8_t code = x[r * window->row_step + c * window->col_step + i];
+        if (code > greatest) greatest = code;
+      }
+    }
+    y[i] = greatest;
   }
 }
 
-static void pool_position(const qrt_max_pool_params* p, const void* x, size_t image,
-                          int32_t oy, int32_t ox, void* y, size_t y_index) {
-  const size_t channels = (size_t)p->c;
-  const int32_t minimum = p->bytes == 1 ? INT8_MIN : INT16_MIN;
-  int32_t ky, kx;
-  size_t i;
-  for (i = 0; i < channels; ++i) qrt_store(y, y_index + i, p->bytes, minimum);
-  for (ky = 0; ky < p->kh; ++ky) {
-    const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
-    if (iy < 0 || iy >= p->h) continue;
-    for (kx = 0; kx < p->kw; ++kx) {
-      const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
-      size_t pixel;
-      if (ix < 0 || ix >= p->w) continue;
-      pixel = (image * (size_t)p->h + (size_t)iy) * (size_t)p->w + (size_t)ix;
-      if (p->bytes == 1) {
-        keep_greater((int8_t*)y + y_index, (const int8_t*)x + pixel * channels, channels);
-      } else {
-        keep_greater16((int16_t*)y + y_index, (const int16_t*)x + pixel * channels,
-                       channels);
+static void greatest_codes16(const qrt_pool_window* window, const int16_t* x, int16_t* y,
+                             size_t channels) {
+  size_t i, r, c;
+  for (i = 0; i < channels; ++i) y[i] = INT16_MIN;
+  for (r = 0; r < window->rows; ++r) {
+    for (c = 0; c < window->cols; ++c) {
+      const int16_t* codes = x + r * window->row_step + c * window->col_step;
+      for (i = 0; i < channels; ++i) {
+        if (codes[i] > y[i]) y[i] = codes[i];
       }
     }
   }
 }
 
+/* Kernel steps [*begin, *begin + result) of an axis that lie inside x. */
+static size_t steps_inside(int32_t origin, int32_t kernel, int32_t dilation,
+                           int32_t extent, int32_t* begin) {
+  int32_t k, count = 0;
+  *begin = 0;
+  for (k = 0; k < kernel; ++k) {
+    const int32_t i = origin + k * dilation;
+    if (i < 0 || i >= extent) continue;
+    if (count++ == 0) *begin = k;
+  }
+  return (size_t)count;
+}
+
+static qrt_pool_window window_at(const qrt_max_pool_params* p, size_t image, int32_t oy,
+                                 int32_t ox) {
+  const int32_t top = oy * p->stride_h - p->pad_top;
+  const int32_t left = ox * p->stride_w - p->pad_left;
+  const size_t pixel_codes = (size_t)p->c, line = (size_t)p->w * pixel_codes;
+  qrt_pool_window window;
+  int32_t ky, kx;
+  window.rows = steps_inside(top, p->kh, p->dilation_h, p->h, &ky);
+  window.cols = steps_inside(left, p->kw, p->dilation_w, p->w, &kx);
+  window.row_step = (size_t)p->dilation_h * line;
+  window.col_step = (size_t)p->dilation_w * pixel_codes;
+  window.first = 0;
+  if (window.rows > 0 && window.cols > 0) {
+    window.first = (image * (size_t)p->h + (size_t)(top + ky * p->dilation_h)) * line +
+                   (size_t)(left + kx * p->dilation_w) * pixel_codes;
+  }
+  return window;
+}
+
 static void run_max_pool(const qrt_max_pool_params* p, const void* x, void* y) {
+  const size_t channels = (size_t)p->c;
   int32_t image, oy, ox;
   size_t y_index = 0;
   for (image = 0; image < p->n; ++image) {
     for (oy = 0; oy < p->oh; ++oy) {
-      for (ox = 0; ox < p->ow; ++ox, y_index += (size_t)p->c) {
-        pool_position(p, x, (size_t)image, oy, ox, y, y_index);
+      for (ox = 0; ox < p->ow; ++ox, y_index += channels) {
+        const qrt_pool_window window = window_at(p, (size_t)image, oy, ox);
+        if (p->bytes == 1) {
+          greatest_codes(&window, (const int8_t*)x + window.first, (int8_t*)y + y_index,
+                         channels);
+        } else {
+          greatest_codes16(&window, (const int16_t*)x + window.first,
+                           (int16_t*)y + y_index, channels);
+        }
       }
     }
   }

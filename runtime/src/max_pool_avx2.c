@@ -6,14 +6,21 @@
 
 #include "max_pool.h"
 
-static void keep_greater(int8_t* y, const int8_t* x, size_t count) {
-  size_t i;
-  for (i = 0; i + 32 <= count; i += 32) {
-    __m256i* greatest = (__m256i*)(void*)(y + i);
-    const __m256i codes = _mm256_loadu_si256((const __m256i*)(const void*)(x + i));
-    _mm256_storeu_si256(greatest, _mm256_max_epi8(_mm256_loadu_si256(greatest), codes));
+static void greatest_codes(const qrt_pool_window* window, const int8_t* x, int8_t* y,
+                           size_t channels) {
+  size_t i, r, c;
+  for (i = 0; i + 32 <= channels; i += 32) {
+    __m256i greatest = _mm256_set1_epi8(INT8_MIN);
+    for (r = 0; r < window->rows; ++r) {
+      const int8_t* codes = x + i + r * window->row_step;
+      for (c = 0; c < window->cols; ++c, codes += window->col_step) {
+        greatest = _mm256_max_epi8(
+            greatest, _mm256_loadu_si256((const __m256i*)(const void*)codes));
+      }
+    }
+    _mm256_storeu_si256((__m256i*)(void*)(y + i), greatest);
   }
-  for (; i < count; ++i) keep_greater_one(y + i, x[i]);
+  greatest_codes_from(window, x, y, i, channels);
 }
 
 void qrt_max_pool_any_avx2(const qrt_max_pool_params* p, const void* x, void* y) {

@@ -6,11 +6,21 @@
 
 #include "max_pool.h"
 
-static void keep_greater(int8_t* y, const int8_t* x, size_t count) {
-  size_t i;
-  for (i = 0; i + 16 <= count; i += 16)
-    vst1q_s8(y + i, vmaxq_s8(vld1q_s8(y + i), vld1q_s8(x + i)));
-  for (; i < count; ++i) keep_greater_one(y + i, x[i]);
+static void greatest_codes(const qrt_pool_window* window, const int8_t* x, int8_t* y,
+                           size_t channels) {
+  size_t i, r, c;
+  for (i = 0; i + 16 <= channels; i += 16) {
+    int8x16_t greatest = vdupq_n_s8(INT8_MIN);
+    const int8_t* row = x + i;
+    for (r = window->rows; r > 0; --r, row += window->row_step) {
+      const int8_t* codes = row;
+      for (c = window->cols; c > 0; --c, codes += window->col_step) {
+        greatest = vmaxq_s8(greatest, vld1q_s8(codes));
+      }
+    }
+    vst1q_s8(y + i, greatest);
+  }
+  greatest_codes_from(window, x, y, i, channels);
 }
 
 #if QRT_HAS_neon

@@ -44,6 +44,42 @@ static inline int32x4_t qrt_neon_finish(int32x4_t y, int32_t zero, int32_t lo,
   return vminq_s32(vmaxq_s32(y, vdupq_n_s32(lo)), vdupq_n_s32(hi));
 }
 
+/* What N7 needs for int8 results. */
+typedef struct {
+  int16x8_t zero;
+  int8x16_t lo, hi;
+} qrt_neon_bounds;
+
+QRT_INLINE qrt_neon_bounds qrt_neon_bounds_of(int32_t zero, int32_t lo, int32_t hi) {
+  qrt_neon_bounds bounds;
+  bounds.zero = vdupq_n_s16((int16_t)zero);
+  bounds.lo = vdupq_n_s8((int8_t)lo);
+  bounds.hi = vdupq_n_s8((int8_t)hi);
+  return bounds;
+}
+
+QRT_INLINE int16x8_t qrt_neon_narrow(int32x4_t low, int32x4_t high) {
+#if QRT_HAS_neon
+  return vqmovn_high_s32(vqmovn_s32(low), high);
+#else
+  return vcombine_s16(vqmovn_s32(low), vqmovn_s32(high));
+#endif
+}
+
+/* N7 for sixteen int8 results: zero point and bounds are codes, so saturating at 16 bits
+ * first changes nothing. */
+QRT_INLINE int8x16_t qrt_neon_codes(const qrt_neon_bounds* bounds, int32x4_t a,
+                                    int32x4_t b, int32x4_t c, int32x4_t d) {
+  const int16x8_t low = vqaddq_s16(qrt_neon_narrow(a, b), bounds->zero);
+  const int16x8_t high = vqaddq_s16(qrt_neon_narrow(c, d), bounds->zero);
+#if QRT_HAS_neon
+  const int8x16_t codes = vqmovn_high_s16(vqmovn_s16(low), high);
+#else
+  const int8x16_t codes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
+#endif
+  return vminq_s8(vmaxq_s8(codes, bounds->lo), bounds->hi);
+}
+
 /* Eight results in [-128, 127] as int8. */
 static inline void qrt_neon_store8(int8_t* y, int32x4_t low, int32x4_t high) {
   vst1_s8(y, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));

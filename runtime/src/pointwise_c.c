@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Change of encoding and table lookup in plain C. */
-#include "codes.h"
-#include "qrt/qrt.h"
+#include "rescale.h"
 
 void qrt_rescale_any_c(const qrt_rescale_params* p, const void* x, void* y) {
-  const size_t count = (size_t)p->count;
-  size_t i;
-  for (i = 0; i < count; ++i) {
-    const int32_t q =
-        qrt_requant(qrt_load(x, i, p->x_bytes) - p->x_zero, p->multiplier, p->shift);
-    qrt_store(y, i, p->y_bytes, qrt_finish(q, p->y_zero, p->lo, p->hi));
-  }
+  rescale_codes(p, x, y, 0, (size_t)p->count);
 }
 
 void qrt_lut_any_c(const qrt_lut_params* p, const void* x, const void* table, void* y) {
