@@ -36,6 +36,7 @@ typedef struct {
   const int8_t* const* rows; /* first code of each position */
   size_t count;              /* positions */
   size_t segments, length, pitch;
+  size_t half; /* 16 where the last 8 codes of every run are nothing; else 0 */
   const int8_t* w[QRT_TILE_COLUMNS]; /* rows of segments * length codes */
   const int8_t* panel;               /* the same, packed: segments * length codes of
                                         QRT_CONV_COLUMNS channels each */
@@ -68,7 +69,7 @@ static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel);
 typedef struct {
   const qrt_conv2d_params* p;
   qrt_conv_plan plan;
-  const int8_t* x;
+  const int8_t *x, *x_end;
   size_t channels; /* of a group */
   /* Scratch: */
   const int8_t** rows;
@@ -163,26 +164,65 @@ static void fill_strip(const qrt_conv_job* job, size_t first, size_t count) {
   }
 }
 
+/* How windows inside x are copied: `rows` runs of whole vectors. */
+typedef struct {
+  int32_t last_top, last_left; /* of a window inside x */
+  size_t rows, run, row_step;
+  size_t reach; /* codes that are read, from the first one on */
+} qrt_window_copy;
+
+static qrt_window_copy window_copy_of(const qrt_conv_job* job) {
+  const qrt_conv2d_params* p = job->p;
+  qrt_window_copy copy;
+  copy.last_top = p->h - 1 - (p->kh - 1) * p->dilation_h;
+  copy.last_left = p->w - p->kw;
+  copy.rows = (size_t)p->kh;
+  copy.run = job->plan.run / copy.rows;
+  copy.row_step = (size_t)p->dilation_h * (size_t)p->w * (size_t)p->c;
+  copy.reach = (copy.rows - 1) * copy.row_step + qrt_round_up(copy.run, 16);
+  if (p->groups != 1 || p->dilation_w != 1) copy.last_top = -1;
+  return copy;
+}
+
+/* Writes up to 15 codes too many: behind the last row of a block lies scratch that is
+ * filled later. What is left of a row stands against weights of zero. */
+static inline void copy_window(const qrt_window_copy* copy, const int8_t* src,
+                               int8_t* dst) {
+  size_t row, k;
+  for (row = copy->rows; row > 0; --row, src += copy->row_step, dst += copy->run) {
+    for (k = 0; k < copy->run; k += 16) memcpy(dst + k, src + k, 16);
+  }
+}
+
 static void gather(const qrt_conv_job* job, size_t first, size_t count,
                    size_t first_channel) {
   const qrt_conv2d_params* p = job->p;
   const size_t channels = job->channels, length = job->plan.length;
+  const qrt_window_copy copy = window_copy_of(job);
   qrt_place at = place_of(p, first);
   size_t i;
-  for (i = 0; i < count; ++i) {
+  for (i = 0; i < count; ++i, step(p, &at)) {
     int8_t* dst = job->codes + i * length;
+    const int32_t y0 = at.oy * p->stride_h - p->pad_top;
+    const int32_t x0 = at.ox * p->stride_w - p->pad_left;
     int32_t ky, kx;
     job->rows[i] = dst;
+    if (y0 >= 0 && y0 <= copy.last_top && x0 >= 0 && x0 <= copy.last_left) {
+      const int8_t* src = pixel(job, at.image, y0, x0);
+      if ((size_t)(job->x_end - src) >= copy.reach) {
+        copy_window(&copy, src, dst);
+        continue;
+      }
+    }
     for (ky = 0; ky < p->kh; ++ky) {
-      const int32_t iy = at.oy * p->stride_h - p->pad_top + ky * p->dilation_h;
-      const int32_t left = at.ox * p->stride_w - p->pad_left;
+      const int32_t iy = y0 + ky * p->dilation_h;
       if (p->groups == 1 && p->dilation_w == 1) {
-        copy_line(job, at.image, iy, left, p->kw, dst);
+        copy_line(job, at.image, iy, x0, p->kw, dst);
         dst += job->plan.run / (size_t)p->kh;
         continue;
       }
       for (kx = 0; kx < p->kw; ++kx, dst += channels) {
-        const int32_t ix = left + kx * p->dilation_w;
+        const int32_t ix = x0 + kx * p->dilation_w;
         if (iy < 0 || iy >= p->h || ix < 0 || ix >= p->w) {
           memset(dst, (uint8_t)p->x_zero, channels);
         } else {
@@ -190,8 +230,6 @@ static void gather(const qrt_conv_job* job, size_t first, size_t count,
         }
       }
     }
-    memset(dst, 0, length - job->plan.run);
-    step(p, &at);
   }
 }
 
@@ -303,6 +341,7 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   job.p = p;
   job.plan = qrt_conv_plan_of(p);
   job.x = (const int8_t*)x;
+  job.x_end = job.x + (size_t)p->n * (size_t)p->h * (size_t)p->w * (size_t)p->c;
   job.channels = (size_t)(p->c / p->groups);
   job.rows = (const int8_t**)(void*)free_bytes;
   job.row_sums = (int32_t*)(void*)(free_bytes + job.plan.block * 8);
@@ -323,6 +362,7 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   tile.segments = job.plan.segments;
   tile.length = job.plan.length;
   tile.pitch = job.plan.pitch;
+  tile.half = job.plan.length - job.plan.run >= 8 ? 16 : 0;
   tile.narrow = p->narrow_weights || p->weight_bits < 8;
   tile.y_zero = p->y_zero;
   tile.lo = p->lo;

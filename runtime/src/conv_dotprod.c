@@ -155,6 +155,8 @@ QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) 
   return vdotq_s32(acc, x, w);
 }
 
+#define dot8 dot16
+
 #include "conv_rows.h"
 
 QRT_NOINLINE static void multiply_tile(const qrt_conv_tile* tile) {

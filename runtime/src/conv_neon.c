@@ -20,6 +20,11 @@ QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) 
   return vpadalq_s16(vpadalq_s16(acc, low), vmull_high_s8(x, w));
 }
 
+QRT_INLINE int32x4_t dot8(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) {
+  (void)narrow;
+  return vpadalq_s16(acc, vmull_s8(vget_low_s8(x), vget_low_s8(w)));
+}
+
 #include "conv_rows.h"
 
 static void multiply_tile(const qrt_conv_tile* tile) { multiply_rows(tile); }

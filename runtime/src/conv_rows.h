@@ -2,46 +2,44 @@
  * Multiplication of rows of codes with rows of weights, both along their depth: four
  * positions by four channels in 16 accumulators, added across at the end. Needs no panel.
  * The including file provides, before this header, `dot16`: acc plus 16 products, spread
- * over the lanes in any way. Include after conv_neon.h. */
+ * over the lanes in any way, and `dot8`: the first 8 of them at least, where the others
+ * are zero. Include after conv_neon.h. */
 #ifndef QRT_SRC_CONV_ROWS_H
 #define QRT_SRC_CONV_ROWS_H
+
+/* 16 codes of depth at k of four positions with four channels. */
+#define QRT_ROWS_STEP(dot)                                        \
+  {                                                               \
+    const int8x16_t v0 = vld1q_s8(w0 + k), v1 = vld1q_s8(w1 + k); \
+    const int8x16_t v2 = vld1q_s8(w2 + k), v3 = vld1q_s8(w3 + k); \
+    int8x16_t u = vld1q_s8(x0 + k);                               \
+    a0 = dot(a0, u, v0, narrow), a1 = dot(a1, u, v1, narrow);     \
+    a2 = dot(a2, u, v2, narrow), a3 = dot(a3, u, v3, narrow);     \
+    u = vld1q_s8(x1 + k);                                         \
+    b0 = dot(b0, u, v0, narrow), b1 = dot(b1, u, v1, narrow);     \
+    b2 = dot(b2, u, v2, narrow), b3 = dot(b3, u, v3, narrow);     \
+    u = vld1q_s8(x2 + k);                                         \
+    c0 = dot(c0, u, v0, narrow), c1 = dot(c1, u, v1, narrow);     \
+    c2 = dot(c2, u, v2, narrow), c3 = dot(c3, u, v3, narrow);     \
+    u = vld1q_s8(x3 + k);                                         \
+    d0 = dot(d0, u, v0, narrow), d1 = dot(d1, u, v1, narrow);     \
+    d2 = dot(d2, u, v2, narrow), d3 = dot(d3, u, v3, narrow);     \
+  }
 
 /* sums[i]: position i with the four channels. */
 QRT_INLINE void multiply_four(const qrt_conv_tile* tile, const int8_t* const* rows,
                               const int8_t* const* w, int narrow, int32x4_t* sums) {
   const int8_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
   const int8_t *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
-  const size_t length = tile->length, pitch = tile->pitch;
+  const size_t length = tile->length, whole = length - tile->half, pitch = tile->pitch;
   size_t segment, k;
   int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
   int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   int32x4_t c0 = a0, c1 = a0, c2 = a0, c3 = a0;
   int32x4_t d0 = a0, d1 = a0, d2 = a0, d3 = a0;
   for (segment = tile->segments; segment > 0; --segment) {
-    for (k = 0; k < length; k += 16) {
-      const int8x16_t v0 = vld1q_s8(w0 + k), v1 = vld1q_s8(w1 + k);
-      const int8x16_t v2 = vld1q_s8(w2 + k), v3 = vld1q_s8(w3 + k);
-      int8x16_t u = vld1q_s8(x0 + k);
-      a0 = dot16(a0, u, v0, narrow);
-      a1 = dot16(a1, u, v1, narrow);
-      a2 = dot16(a2, u, v2, narrow);
-      a3 = dot16(a3, u, v3, narrow);
-      u = vld1q_s8(x1 + k);
-      b0 = dot16(b0, u, v0, narrow);
-      b1 = dot16(b1, u, v1, narrow);
-      b2 = dot16(b2, u, v2, narrow);
-      b3 = dot16(b3, u, v3, narrow);
-      u = vld1q_s8(x2 + k);
-      c0 = dot16(c0, u, v0, narrow);
-      c1 = dot16(c1, u, v1, narrow);
-      c2 = dot16(c2, u, v2, narrow);
-      c3 = dot16(c3, u, v3, narrow);
-      u = vld1q_s8(x3 + k);
-      d0 = dot16(d0, u, v0, narrow);
-      d1 = dot16(d1, u, v1, narrow);
-      d2 = dot16(d2, u, v2, narrow);
-      d3 = dot16(d3, u, v3, narrow);
-    }
+    for (k = 0; k < whole; k += 16) QRT_ROWS_STEP(dot16)
+    if (whole < length) QRT_ROWS_STEP(dot8)
     x0 += pitch, x1 += pitch, x2 += pitch, x3 += pitch;
     w0 += length, w1 += length, w2 += length, w3 += length;
   }
