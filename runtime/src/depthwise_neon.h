@@ -9,18 +9,34 @@
 #include "depthwise.h"
 #include "neon.h"
 
+/* Input of a band of rows. */
+#define QRT_DEPTHWISE_BAND_BYTES 24576
+
 typedef struct {
   const qrt_conv2d_params* p;
   const int32_t* multiplier;
-  int32_t any_left;
   int narrow;
   /* Scratch: */
   int32_t *base, *left, *right; /* [c] */
   int8_t* taps;                 /* [kh * kw][c] */
   int8_t* zeros;                /* [c] of x_zero */
-  int16_t y_zero;
-  int8_t lo, hi;
 } qrt_depthwise_job;
+
+/* What turns sums of sixteen channels into codes: from here on in registers. */
+typedef struct {
+  const int32_t *base, *left, *multiplier, *right;
+  qrt_neon_bounds bounds;
+} qrt_depthwise_result;
+
+QRT_INLINE qrt_depthwise_result result_of(const qrt_depthwise_job* job, size_t c) {
+  qrt_depthwise_result r;
+  r.base = job->base + c;
+  r.left = job->left + c;
+  r.multiplier = job->multiplier + c;
+  r.right = job->right + c;
+  r.bounds = qrt_neon_bounds_of(job->p->y_zero, job->p->lo, job->p->hi);
+  return r;
+}
 
 /* Sums of sixteen channels. */
 typedef struct {
@@ -68,35 +84,33 @@ QRT_INLINE qrt_sums16 load_sums(const int32_t* values) {
 }
 
 /* Where sums begin: with the base, or, where that has fraction bits (N19), without. */
-QRT_INLINE qrt_sums16 first_sums(const qrt_depthwise_job* job, size_t c, int any_left) {
+QRT_INLINE qrt_sums16 first_sums(const qrt_depthwise_result* r, int any_left) {
   const int32x4_t zero = vdupq_n_s32(0);
   const qrt_sums16 none = {zero, zero, zero, zero};
-  return any_left ? none : load_sums(job->base + c);
+  return any_left ? none : load_sums(r->base);
 }
 
-/* N19, N5 and N7 of channels [c, c + 16); `any_left` is a constant. */
-QRT_INLINE void store_sums(const qrt_depthwise_job* job, size_t c, qrt_sums16 s,
-                           int any_left, int8_t* y) {
-  const qrt_sums16 m = load_sums(job->multiplier + c), r = load_sums(job->right + c);
-  const int16x8_t zero = vld1q_dup_s16(&job->y_zero);
-  int16x8_t low, high;
-  int8x16_t codes;
+/* N19, N5 and N7; `any_left` is a constant. */
+QRT_INLINE void store_sums(const qrt_depthwise_result* r, qrt_sums16 s, int any_left,
+                           int8_t* y) {
+  const qrt_sums16 m = load_sums(r->multiplier), right = load_sums(r->right);
   if (any_left) {
-    const qrt_sums16 l = load_sums(job->left + c), base = load_sums(job->base + c);
-    s.a = vaddq_s32(vshlq_s32(s.a, l.a), base.a);
-    s.b = vaddq_s32(vshlq_s32(s.b, l.b), base.b);
-    s.c = vaddq_s32(vshlq_s32(s.c, l.c), base.c);
-    s.d = vaddq_s32(vshlq_s32(s.d, l.d), base.d);
+    const qrt_sums16 left = load_sums(r->left), base = load_sums(r->base);
+    s.a = vaddq_s32(vshlq_s32(s.a, left.a), base.a);
+    s.b = vaddq_s32(vshlq_s32(s.b, left.b), base.b);
+    s.c = vaddq_s32(vshlq_s32(s.c, left.c), base.c);
+    s.d = vaddq_s32(vshlq_s32(s.d, left.d), base.d);
   }
-  s.a = vrshlq_s32(vqrdmulhq_s32(s.a, m.a), r.a);
-  s.b = vrshlq_s32(vqrdmulhq_s32(s.b, m.b), r.b);
-  s.c = vrshlq_s32(vqrdmulhq_s32(s.c, m.c), r.c);
-  s.d = vrshlq_s32(vqrdmulhq_s32(s.d, m.d), r.d);
-  low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(s.a), s.b), zero);
-  high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(s.c), s.d), zero);
-  codes = vqmovn_high_s16(vqmovn_s16(low), high);
-  codes = vmaxq_s8(codes, vld1q_dup_s8(&job->lo));
-  vst1q_s8(y, vminq_s8(codes, vld1q_dup_s8(&job->hi)));
+  vst1q_s8(y, qrt_neon_codes(&r->bounds, vrshlq_s32(vqrdmulhq_s32(s.a, m.a), right.a),
+                             vrshlq_s32(vqrdmulhq_s32(s.b, m.b), right.b),
+                             vrshlq_s32(vqrdmulhq_s32(s.c, m.c), right.c),
+                             vrshlq_s32(vqrdmulhq_s32(s.d, m.d), right.d)));
+}
+
+/* True where a base of the sixteen channels has fraction bits. */
+QRT_INLINE int has_left(const qrt_depthwise_result* r) {
+  const qrt_sums16 left = load_sums(r->left);
+  return vmaxvq_s32(vorrq_s32(vorrq_s32(left.a, left.b), vorrq_s32(left.c, left.d))) != 0;
 }
 
 /* One position, any number of taps: where[t] is the first channel of tap t. */
@@ -104,56 +118,81 @@ QRT_INLINE void depthwise_position(const qrt_depthwise_job* job, size_t c,
                                    const int8_t* const* where, size_t count, int narrow,
                                    int8_t* y) {
   const size_t channels = (size_t)job->p->c;
+  const qrt_depthwise_result result = result_of(job, c);
   const int8_t* w = job->taps + c;
-  qrt_sums16 s = first_sums(job, c, 1);
+  qrt_sums16 s = first_sums(&result, 1);
   size_t t;
   for (t = 0; t + 2 <= count; t += 2, w += 2 * channels) {
     s = add_pair(s, vld1q_s8(where[t] + c), vld1q_s8(w), vld1q_s8(where[t + 1] + c),
                  vld1q_s8(w + channels), narrow);
   }
   if (t < count) s = add_single(s, vld1q_s8(where[t] + c), vld1q_s8(w));
-  store_sums(job, c, s, 1, y);
+  store_sums(&result, s, 1, y);
 }
 
-/* `count` positions of one row whose 3x3 windows lie inside x from left to right.
- * rows[ky] is the first code of kernel row ky, `next[ky]` codes lie between its columns
- * (0 for a line of zeros). */
-QRT_INLINE void depthwise_row(const qrt_depthwise_job* job, size_t c,
-                              const int8_t* const* rows, const size_t* next, size_t count,
-                              int narrow, int any_left, int8_t* y) {
-  const size_t channels = (size_t)job->p->c, stride = (size_t)job->p->stride_w;
+/* Output rows [top, bottom) of an image and their positions [begin, end), whose 3x3
+ * windows lie inside x from left to right. */
+typedef struct {
+  const int8_t* picture;
+  int8_t* out;
+  int32_t top, bottom, begin, end;
+} qrt_depthwise_band;
+
+/* Sixteen channels of a band; `narrow` and `any_left` are constants. */
+QRT_INLINE void depthwise_rows(const qrt_depthwise_job* job, size_t c,
+                               const qrt_depthwise_band* band, int narrow, int any_left) {
+  const qrt_conv2d_params* p = job->p;
+  const size_t channels = (size_t)p->c, line = (size_t)p->w * channels;
+  const qrt_depthwise_result result = result_of(job, c);
   const int8_t* w = job->taps + c;
   const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + channels);
   const int8x16_t w2 = vld1q_s8(w + 2 * channels), w3 = vld1q_s8(w + 3 * channels);
   const int8x16_t w4 = vld1q_s8(w + 4 * channels), w5 = vld1q_s8(w + 5 * channels);
   const int8x16_t w6 = vld1q_s8(w + 6 * channels), w7 = vld1q_s8(w + 7 * channels);
   const int8x16_t w8 = vld1q_s8(w + 8 * channels);
-  const int8_t *r0 = rows[0] + c, *r1 = rows[1] + c, *r2 = rows[2] + c;
-  /* Columns lie dilation_w pixels apart, positions stride_w. */
-  const size_t n0 = next[0] * (size_t)job->p->dilation_w;
-  const size_t n1 = next[1] * (size_t)job->p->dilation_w;
-  const size_t n2 = next[2] * (size_t)job->p->dilation_w;
-  for (; count > 0; --count, y += channels) {
-    qrt_sums16 s = first_sums(job, c, any_left);
-    s = add_pair(s, vld1q_s8(r0), w0, vld1q_s8(r0 + n0), w1, narrow);
-    s = add_pair(s, vld1q_s8(r0 + 2 * n0), w2, vld1q_s8(r1), w3, narrow);
-    s = add_pair(s, vld1q_s8(r1 + n1), w4, vld1q_s8(r1 + 2 * n1), w5, narrow);
-    s = add_pair(s, vld1q_s8(r2), w6, vld1q_s8(r2 + n2), w7, narrow);
-    s = add_single(s, vld1q_s8(r2 + 2 * n2), w8);
-    store_sums(job, c, s, any_left, y + c);
-    r0 += stride * next[0], r1 += stride * next[1], r2 += stride * next[2];
+  const size_t first = (size_t)(band->begin * p->stride_w - p->pad_left) * channels + c;
+  int32_t oy, ky;
+  for (oy = band->top; oy < band->bottom; ++oy) {
+    int8_t* y =
+        band->out + ((size_t)oy * (size_t)p->ow + (size_t)band->begin) * channels + c;
+    const int8_t* row[3];
+    size_t next[3]; /* codes from one column to the next: none in the line of zeros */
+    int32_t count;
+    for (ky = 0; ky < 3; ++ky) {
+      const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+      const int inside = iy >= 0 && iy < p->h;
+      row[ky] = inside ? band->picture + (size_t)iy * line + first : job->zeros + c;
+      next[ky] = inside ? channels : 0;
+    }
+    {
+      const int8_t *r0 = row[0], *r1 = row[1], *r2 = row[2];
+      const size_t stride = (size_t)p->stride_w, dilation = (size_t)p->dilation_w;
+      const size_t n0 = next[0] * dilation, s0 = next[0] * stride;
+      const size_t n1 = next[1] * dilation, s1 = next[1] * stride;
+      const size_t n2 = next[2] * dilation, s2 = next[2] * stride;
+      for (count = band->end - band->begin; count > 0; --count, y += channels) {
+        qrt_sums16 s = first_sums(&result, any_left);
+        s = add_pair(s, vld1q_s8(r0), w0, vld1q_s8(r0 + n0), w1, narrow);
+        s = add_pair(s, vld1q_s8(r0 + 2 * n0), w2, vld1q_s8(r1), w3, narrow);
+        s = add_pair(s, vld1q_s8(r1 + n1), w4, vld1q_s8(r1 + 2 * n1), w5, narrow);
+        s = add_pair(s, vld1q_s8(r2), w6, vld1q_s8(r2 + n2), w7, narrow);
+        s = add_single(s, vld1q_s8(r2 + 2 * n2), w8);
+        store_sums(&result, s, any_left, y);
+        r0 += s0, r1 += s1, r2 += s2;
+      }
+    }
   }
 }
 
-QRT_NOINLINE static void depthwise_row3(const qrt_depthwise_job* job, size_t c,
-                                        const int8_t* const* rows, const size_t* next,
-                                        size_t count, int8_t* y) {
+QRT_NOINLINE static void depthwise_three(const qrt_depthwise_job* job, size_t c,
+                                         const qrt_depthwise_band* band) {
+  const qrt_depthwise_result result = result_of(job, c);
   if (!job->narrow) {
-    depthwise_row(job, c, rows, next, count, 0, 1, y);
-  } else if (job->any_left) {
-    depthwise_row(job, c, rows, next, count, 1, 1, y);
+    depthwise_rows(job, c, band, 0, 1);
+  } else if (has_left(&result)) {
+    depthwise_rows(job, c, band, 1, 1);
   } else {
-    depthwise_row(job, c, rows, next, count, 1, 0, y);
+    depthwise_rows(job, c, band, 1, 0);
   }
 }
 
@@ -217,24 +256,41 @@ static void unpack_int8_taps(const qrt_conv2d_params* p, const void* w, int8_t* 
   }
 }
 
+/* The bias and x_zero's part of the sums, and N5's shifts. */
 static void prepare_channels(qrt_depthwise_job* job, const int32_t* bias,
                              const int8_t* shift) {
   const qrt_conv2d_params* p = job->p;
   const size_t count = (size_t)p->kh * (size_t)p->kw, channels = (size_t)p->c;
+  const int32_t* sums = p->weight_sums;
   size_t c, t;
-  job->any_left = 0;
-  for (c = 0; c < channels; ++c) {
-    int32_t sum = 0; /* at most QRT_DEPTHWISE_TAPS codes */
-    if (p->weight_sums) {
-      sum = p->weight_sums[c];
-    } else {
-      for (t = 0; t < count; ++t) sum += job->taps[t * channels + c];
+  if (!sums) {
+    memset(job->base, 0, channels * sizeof *job->base);
+    for (t = 0; t < count; ++t) { /* at most QRT_DEPTHWISE_TAPS codes */
+      for (c = 0; c < channels; ++c) job->base[c] += job->taps[t * channels + c];
     }
-    job->left[c] = shift[c] > 0 ? shift[c] : 0;
-    job->base[c] = (int32_t)((uint32_t)bias[c] -
-                             (((uint32_t)p->x_zero * (uint32_t)sum) << job->left[c]));
-    job->right[c] = shift[c] > 0 ? 0 : shift[c];
-    job->any_left |= job->left[c];
+    sums = job->base;
+  }
+  for (c = 0; c < channels; c += 8) {
+    /* At least sixteen channels: the last eight begin earlier where they are no multiple,
+     * and those done already are left alone. */
+    int32_t base[8], left[8], right[8];
+    const size_t at = c + 8 <= channels ? c : channels - 8;
+    const int16x8_t shifts = vmovl_s8(vld1_s8(shift + at));
+    const int32x4_t zero = vdupq_n_s32(0);
+    size_t half;
+    for (half = 0; half < 8; half += 4) {
+      const int32x4_t s =
+          vmovl_s16(half == 0 ? vget_low_s16(shifts) : vget_high_s16(shifts));
+      const int32x4_t up = vmaxq_s32(s, zero);
+      const int32x4_t part = vmulq_n_s32(vld1q_s32(sums + at + half), p->x_zero);
+      vst1q_s32(base + half, vsubq_s32(vld1q_s32(bias + at + half), vshlq_s32(part, up)));
+      vst1q_s32(left + half, up);
+      vst1q_s32(right + half, vminq_s32(s, zero));
+    }
+    t = c - at;
+    memcpy(job->base + c, base + t, (8 - t) * sizeof *base);
+    memcpy(job->left + c, left + t, (8 - t) * sizeof *left);
+    memcpy(job->right + c, right + t, (8 - t) * sizeof *right);
   }
 }
 
@@ -248,6 +304,31 @@ static void inner_positions(const qrt_conv2d_params* p, int32_t* begin, int32_t*
   while (*end > *begin && (*end - 1) * p->stride_w - p->pad_left + reach >= p->w) --*end;
 }
 
+/* Positions [begin, end) of every row of an image, in bands of rows of which the first
+ * cache keeps what sixteen channels leave for the next. */
+static void inner_bands(const qrt_depthwise_job* job, const int8_t* picture, int8_t* out,
+                        int32_t begin, int32_t end) {
+  const qrt_conv2d_params* p = job->p;
+  const size_t channels = (size_t)p->c;
+  const size_t row = (size_t)p->stride_h * (size_t)p->w * channels;
+  const size_t fitting = QRT_DEPTHWISE_BAND_BYTES / row;
+  const int32_t rows = fitting < 1               ? 1
+                       : fitting > (size_t)p->oh ? p->oh
+                                                 : (int32_t)fitting;
+  qrt_depthwise_band band;
+  size_t c;
+  band.picture = picture;
+  band.out = out;
+  band.begin = begin;
+  band.end = end;
+  for (band.top = 0; band.top < p->oh; band.top = band.bottom) {
+    band.bottom = p->oh - band.top < rows ? p->oh : band.top + rows;
+    for (c = 0; c < channels; c += 16) {
+      depthwise_three(job, c + 16 <= channels ? c : channels - 16, &band);
+    }
+  }
+}
+
 static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const void* w,
                                 const void* bias, const int32_t* multiplier,
                                 const int8_t* shift, void* y, void* scratch) {
@@ -257,13 +338,9 @@ static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const
   qrt_depthwise_job job;
   int8_t* out = (int8_t*)y;
   int32_t image, oy, ox, ky, kx, begin, end;
-  size_t c;
   job.p = p;
   job.multiplier = multiplier;
   job.narrow = p->narrow_weights || p->weight_bits < 8;
-  job.y_zero = (int16_t)p->y_zero;
-  job.lo = (int8_t)p->lo;
-  job.hi = (int8_t)p->hi;
   job.base = (int32_t*)scratch;
   job.left = job.base + channels;
   job.right = job.left + channels;
@@ -277,6 +354,7 @@ static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const
   for (image = 0; image < p->n; ++image) {
     const int8_t* picture =
         (const int8_t*)x + (size_t)image * (size_t)p->h * (size_t)p->w * channels;
+    int8_t* const picture_out = out;
     for (oy = 0; oy < p->oh; ++oy, out += (size_t)p->ow * channels) {
       for (ox = 0; ox < p->ow; ++ox) {
         const int8_t* where[kMaxTaps];
@@ -297,23 +375,8 @@ static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const
         }
         depthwise_any(&job, where, count, out + (size_t)ox * channels);
       }
-      if (begin < end) {
-        const int8_t* rows[3];
-        size_t next[3];
-        for (ky = 0; ky < 3; ++ky) {
-          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
-          const int inside = iy >= 0 && iy < p->h;
-          const size_t ix = (size_t)(begin * p->stride_w - p->pad_left);
-          rows[ky] =
-              inside ? picture + ((size_t)iy * (size_t)p->w + ix) * channels : job.zeros;
-          next[ky] = inside ? channels : 0;
-        }
-        for (c = 0; c < channels; c += 16) {
-          depthwise_row3(&job, c + 16 <= channels ? c : channels - 16, rows, next,
-                         (size_t)(end - begin), out + (size_t)begin * channels);
-        }
-      }
     }
+    if (begin < end) inner_bands(&job, picture, picture_out, begin, end);
   }
 }
 
