@@ -444,6 +444,11 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #else
 #define QRT_HAS_dotprod 0
 #endif
+#if QRT_HAS_dotprod && defined(__ARM_FEATURE_MATMUL_INT8)
+#define QRT_HAS_i8mm 1
+#else
+#define QRT_HAS_i8mm 0
+#endif
 
 /* Declarations. */
 #define QRT_KERNEL(op, types, isa, symbol) qrt_##op##_fn symbol;
@@ -462,6 +467,7 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #define QRT_IF_armv7 QRT_IF_FLAG(QRT_HAS_armv7)
 #define QRT_IF_neon QRT_IF_FLAG(QRT_HAS_neon)
 #define QRT_IF_dotprod QRT_IF_FLAG(QRT_HAS_dotprod)
+#define QRT_IF_i8mm QRT_IF_FLAG(QRT_HAS_i8mm)
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -477,6 +483,7 @@ typedef struct {
 #define QRT_MEMBER_armv7(op, types)
 #define QRT_MEMBER_neon(op, types)
 #define QRT_MEMBER_dotprod(op, types)
+#define QRT_MEMBER_i8mm(op, types)
 #define QRT_KERNEL(op, types, isa, symbol) QRT_MEMBER_##isa(op, types)
 #include "qrt/kernels.inc"
 #undef QRT_KERNEL

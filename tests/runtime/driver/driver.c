@@ -362,7 +362,7 @@ int main(int argc, char** argv) {
   /* The dispatch takes the last row of its kernel. */
   if (qrt.conv2d_s8 !=
       (qrt_conv2d_fn*)rows[QRT_HAS_c + QRT_HAS_avx2 + QRT_HAS_vnni + QRT_HAS_armv7 +
-                           QRT_HAS_neon + QRT_HAS_dotprod - 1]
+                           QRT_HAS_neon + QRT_HAS_dotprod + QRT_HAS_i8mm - 1]
           .fn) {
     printf("DIFFERENCE the dispatch of conv2d_s8 is not the best variant\n");
     ++driver_failures;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ * What the direct convolutions with weight panels of sixteen channels share (SDOT,
+ * SMMLA): the walk over a block's positions, four at a time, and the stores. The
+ * including file provides, after conv_neon.h and before this header, multiply  sums[4 i
+ * .. 4 i + 3]: position i of four with sixteen channels; `columns` is 8 (half of them) or
+ * 16 and takes multiply_tile_with_panel where tile->panel is there. */
+#ifndef QRT_SRC_CONV_PANEL_NEON_H
+#define QRT_SRC_CONV_PANEL_NEON_H
+
+/* One position with sixteen int8 codes. */
+#define QRT_STORE_ROW(i)                                                 \
+  vst1q_s8(y + (i)*tile->y_step,                                         \
+           finish_codes(tile, requant_sums(&a, sums[4 * (i)], any_left), \
+                        requant_sums(&b, sums[4 * (i) + 1], any_left),   \
+                        requant_sums(&c, sums[4 * (i) + 2], any_left),   \
+                        requant_sums(&d, sums[4 * (i) + 3], any_left)))
+
+/* Four positions with sixteen int8 codes each, or with eight. Without loops: sums stay in
+ * registers. */
+QRT_INLINE void store(const qrt_conv_tile* tile, size_t first, const int columns,
+                      int any_left, const int32x4_t* sums) {
+  int8_t* y = (int8_t*)tile->y + first * tile->y_step;
+  const qrt_neon_result a = load_result(tile, 0), b = load_result(tile, 4);
+  if (columns == 16) {
+    const qrt_neon_result c = load_result(tile, 8), d = load_result(tile, 12);
+    QRT_STORE_ROW(0);
+    QRT_STORE_ROW(1);
+    QRT_STORE_ROW(2);
+    QRT_STORE_ROW(3);
+  } else {
+    const int8x16_t low = finish_codes(
+        tile, requant_sums(&a, sums[0], any_left), requant_sums(&b, sums[1], any_left),
+        requant_sums(&a, sums[4], any_left), requant_sums(&b, sums[5], any_left));
+    const int8x16_t high = finish_codes(
+        tile, requant_sums(&a, sums[8], any_left), requant_sums(&b, sums[9], any_left),
+        requant_sums(&a, sums[12], any_left), requant_sums(&b, sums[13], any_left));
+    vst1_s8(y, vget_low_s8(low));
+    vst1_s8(y + tile->y_step, vget_high_s8(low));
+    vst1_s8(y + 2 * tile->y_step, vget_low_s8(high));
+    vst1_s8(y + 3 * tile->y_step, vget_high_s8(high));
+  }
+}
+
+/* Whole groups of four positions. */
+QRT_INLINE void multiply_whole(const qrt_conv_tile* tile, const int columns,
+                               int any_left) {
+  int32x4_t sums[16];
+  size_t i;
+  for (i = 0; i + 4 <= tile->count; i += 4) {
+    multiply(tile, tile->rows + i, columns, sums);
+    store(tile, i, columns, any_left, sums);
+  }
+}
+
+/* Positions from `first` on, whatever their number and result. */
+QRT_NOINLINE static void multiply_rest(const qrt_conv_tile* tile, size_t first) {
+  for (; first < tile->count; first += 4) {
+    const size_t left = tile->count - first < 4 ? tile->count - first : 4;
+    const int8_t* rows[4];
+    int32x4_t sums[16];
+    size_t i, j;
+    for (i = 0; i < 4; ++i) rows[i] = tile->rows[first + (i < left ? i : 0)];
+    multiply(tile, rows, 16, sums);
+    for (i = 0; i < left; ++i) {
+      for (j = 0; j < 4; ++j) store_any(tile, first + i, 4 * j, sums[4 * i + j]);
+    }
+  }
+}
+
+static void multiply_tile_with_panel(const qrt_conv_tile* tile) {
+  const size_t whole = tile->count / 4 * 4;
+  if (is_plain(tile) && tile->width == 16) {
+    if (tile->any_left) {
+      multiply_whole(tile, 16, 1);
+    } else {
+      multiply_whole(tile, 16, 0);
+    }
+    multiply_rest(tile, whole);
+  } else if (is_plain(tile) && tile->width == 8) {
+    multiply_whole(tile, 8, 1);
+    multiply_rest(tile, whole);
+  } else {
+    multiply_rest(tile, 0);
+  }
+}
+
+#endif /* QRT_SRC_CONV_PANEL_NEON_H */
