@@ -121,6 +121,7 @@ static void check_rescale(int cases) {
     p.hi = code_max_of(p.y_bytes);
     p.y_zero = pick(p.lo, p.hi);
     pick_scale(8 * p.x_bytes, 8 * p.y_bytes, &p.multiplier, &p.shift);
+    if (pick(0, 2) == 0) p.shift = pick(22, 30); /* scaling up saturates */
     x = random_codes((size_t)p.count, p.x_bytes, code_min_of(p.x_bytes),
                      code_max_of(p.x_bytes), pick_mode());
     expected = (int64_t*)guarded((size_t)p.count * sizeof *expected);
