@@ -16,7 +16,7 @@ namespace qopt::emit {
 /// One row of the target table: how to compile for it and how to run the result.
 struct Target {
   std::string name;      // "host", "portable", "x86-avx2", "aarch64",
-                         // "aarch64-dotprod", "armv7-neon"
+                         // "aarch64-dotprod", "armv7-neon", "riscv64"
   std::string compiler;  // searched on PATH
   std::vector<std::string> flags;
   std::vector<std::string>

@@ -23,6 +23,7 @@ const std::vector<Target>& verify_targets() {
        "arm-linux-gnueabihf-gcc",
        {"-static", "-march=armv7-a", "-mfpu=neon", "-mfloat-abi=hard"},
        {"qemu-arm", "-cpu", "cortex-a15"}},
+      {"riscv64", "riscv64-linux-gnu-gcc", {"-static"}, {"qemu-riscv64"}},
   };
   return kTargets;
 }

@@ -157,3 +157,30 @@ TEST_CASE("every kernel stays inside its buffers and the language", "[export]") 
     require_run({"env", "ASAN_OPTIONS=detect_leaks=0", "./selftest", "."}, folder.path());
   }
 }
+
+TEST_CASE("every promised compiler accepts an export at -O2 and gives its bits",
+          "[export]") {
+  const std::pair<Graph, std::vector<std::string>> exports[] = {
+      {qopt::testing::all_ops(), {}}, {qopt::testing::low_bit_net(), {"-march=native"}}};
+  for (const auto& [graph, flags] : exports) {
+    const Artifact artifact = export_folder(graph, {}, {"toy"}, 1, 2);
+    const TempFolder folder;
+    write_files(artifact, folder.path());
+    for (const std::string compiler : {"gcc-12", "clang-14", "clang-19"}) {
+      if (find_program(compiler).empty()) {
+        WARN("skipped: " << compiler << " is not installed");
+        continue;
+      }
+      INFO(compiler);
+      std::vector<std::string> call{compiler,  "-std=c99",     "-O2",       "-Wall",
+                                    "-Wextra", "-Wconversion", "-pedantic", "-Werror",
+                                    "-I.",     "-Iinclude",    "selftest.c"};
+      call.insert(call.end(), flags.begin(), flags.end());
+      const std::vector<std::string> kernels = kernel_sources(artifact);
+      call.insert(call.end(), kernels.begin(), kernels.end());
+      call.insert(call.end(), {"-o", "selftest"});
+      require_run(call, folder.path());
+      require_run({"./selftest", "."}, folder.path());
+    }
+  }
+}

@@ -17,7 +17,9 @@ const std::vector<std::string> kStrict = {"-std=c99", "-Wall",        "-Wextra",
 struct Target {
   std::string name, compiler;
   std::vector<std::string> flags, runner;
-  std::string isa;  // a variant that must appear in the driver's list
+  std::string isa;         // a variant that must appear in the driver's list
+  std::string needs = {};  // a program whose package brings what the compiler lacks
+  int cases = 150;
 };
 
 bool host_has_avx2() {
@@ -69,8 +71,42 @@ std::vector<Target> targets() {
        {"-O2", "-mfpu=neon"},
        {"qemu-arm", "-L", "/usr/arm-linux-gnueabihf", "-cpu", "max"},
        "armv7"},
+      {"riscv64",
+       "riscv64-linux-gnu-gcc",
+       {"-O2"},
+       {"qemu-riscv64", "-L", "/usr/riscv64-linux-gnu"},
+       "c"},
   };
+  // The compilers that are promised, by version, each with every instruction set it
+  // knows.
+  for (const std::string clang : {"clang-14", "clang-19"}) {
+    rows.push_back({clang + ", aarch64-dotprod",
+                    clang,
+                    {"-O2", "--target=aarch64-linux-gnu", "-march=armv8.2-a+dotprod"},
+                    newest,
+                    "dotprod",
+                    "aarch64-linux-gnu-gcc",
+                    30});
+    rows.push_back(
+        {clang + ", armv7-neon",
+         clang,
+         {"-O2", "--target=arm-linux-gnueabihf", "-march=armv7-a", "-mfpu=neon"},
+         {"qemu-arm", "-L", "/usr/arm-linux-gnueabihf", "-cpu", "max"},
+         "armv7",
+         "arm-linux-gnueabihf-gcc",
+         30});
+  }
 #if defined(__x86_64__)
+  for (const std::string compiler : {"gcc-12", "clang-14", "clang-19"}) {
+    rows.push_back({compiler + ", x86-avx512",
+                    compiler,
+                    {"-O2", "-mavx2", "-mavx512f", "-mavx512vl", "-mavx512vpopcntdq",
+                     "-mavx512vnni"},
+                    {},
+                    "vnni",
+                    {},
+                    30});
+  }
   rows.push_back({"x86-avx2", "gcc", {"-O2", "-mavx2"}, {}, "avx2"});
   rows.push_back({"x86-avx512",
                   "gcc",
@@ -90,12 +126,17 @@ std::string obstacle(const Target& target) {
   if (!target.runner.empty() && !on_path(target.runner[0])) {
     return target.runner[0] + " is not installed";
   }
-  if (target.isa == "avx2" && !host_has_avx2()) return "this processor has no AVX2";
-  if (target.isa == "vpopcnt" && !host_has_vpopcnt()) {
-    return "this processor has no AVX-512 VPOPCNTDQ";
+  if (!target.needs.empty() && !on_path(target.needs)) {
+    return target.needs + " is not installed";
   }
+  if (target.isa == "avx2" && !host_has_avx2()) return "this processor has no AVX2";
   if (target.isa == "vnni" && !host_has_vnni())
     return "this processor has no AVX-512 VNNI";
+  const std::vector<std::string>& flags = target.flags;
+  if (std::find(flags.begin(), flags.end(), "-mavx512vpopcntdq") != flags.end() &&
+      !host_has_vpopcnt()) {
+    return "this processor has no AVX-512 VPOPCNTDQ";
+  }
   return {};
 }
 
@@ -128,7 +169,7 @@ TEST_CASE("every kernel equals the integer meaning on every target") {
       WARN("not tested: " << target.name << ": " << reason);
       continue;
     }
-    const Outcome outcome = drive(target, kSource / "runtime", 150);
+    const Outcome outcome = drive(target, kSource / "runtime", target.cases);
     INFO(target.name << ":\n" << outcome.output);
     CHECK(outcome.exit_code == 0);
     CHECK(outcome.output.find(" 0 differences, 0 variants without a check") !=
@@ -231,6 +272,7 @@ TEST_CASE("the runtime compiles freestanding, optimised and not") {
   const std::vector<std::vector<std::string>> compilers = {
       {"gcc", "-O0", "-ffreestanding"},
       {"clang", "-O3", "-ffreestanding"},
+      {"clang-19", "-O2", "-ffreestanding"},
   };
   for (const std::vector<std::string>& compiler : compilers) {
     if (!on_path(compiler[0])) {
