@@ -27,8 +27,66 @@ bool moves_only_unit_axes(const op::Permute& permute, const Shape& shape) {
   return true;
 }
 
+/// The value in whose storage each value lies: what a reshape renames, and a dying input
+/// that an elementwise kernel writes over.
+std::vector<std::uint32_t> storage_roots(const Graph& graph) {
+  const std::size_t count = graph.values().size();
+  std::vector<std::uint32_t> alias(count);
+  std::iota(alias.begin(), alias.end(), 0U);
+  for (const Node& node : graph.nodes()) {
+    if (is_alias(graph, node)) alias[node.output.index] = alias[node.inputs[0].index];
+  }
+  // The last step that reads each value or another name of it; the end for outputs. What
+  // the caller or the blob owns is never written.
+  std::vector<std::size_t> last(count, 0);
+  std::vector<bool> is_fixed(count, false);
+  for (std::size_t step = 0; step < graph.nodes().size(); ++step) {
+    const Node& node = graph.nodes()[step];
+    for (const ValueId id : node.inputs) last[alias[id.index]] = step;
+    if (std::holds_alternative<op::Input>(node.op)) is_fixed[node.output.index] = true;
+  }
+  for (const Output& output : graph.outputs()) {
+    last[alias[output.value.index]] = graph.nodes().size();
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (graph.values()[i].constant) is_fixed[i] = true;
+  }
+  std::vector<std::uint32_t> root = alias;
+  for (std::size_t step = 0; step < graph.nodes().size(); ++step) {
+    const Node& node = graph.nodes()[step];
+    if (is_alias(graph, node)) {
+      root[node.output.index] = root[node.inputs[0].index];
+      continue;
+    }
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const std::uint32_t own = alias[node.inputs[i].index];
+      if (is_fixed[own] || last[own] != step || !may_overwrite(graph, node, i)) continue;
+      // Another name of the same storage must be walked alike.
+      const bool is_alone = std::ranges::all_of(node.inputs, [&](ValueId other) {
+        return alias[other.index] != own ||
+               graph.value(other).shape == graph.value(node.output).shape;
+      });
+      if (!is_alone) continue;
+      root[node.output.index] = root[own];
+      break;
+    }
+  }
+  return root;
+}
+
 bool overlap_in_time(const Lifetime& a, const Lifetime& b) {
   return a.first <= b.last && b.first <= a.last;
+}
+
+/// Aligned bytes alive at each step up to the last one.
+std::vector<std::uint64_t> live_bytes(const std::vector<Lifetime>& buffers) {
+  std::vector<std::uint64_t> live;
+  for (const Lifetime& buffer : buffers) {
+    if (live.size() <= buffer.last) live.resize(buffer.last + 1, 0);
+    for (std::size_t step = buffer.first; step <= buffer.last; ++step)
+      live[step] += align(buffer.size_bytes);
+  }
+  return live;
 }
 
 /// Offsets for `order`: each buffer goes into the tightest gap left by those already
@@ -80,15 +138,25 @@ bool is_alias(const Graph& graph, const Node& node) {
   return false;
 }
 
-StoragePlan plan_storage(const Graph& graph) {
+bool may_overwrite(const Graph& graph, const Node& node, std::size_t i) {
+  const bool is_elementwise = std::holds_alternative<op::QAdd>(node.op) ||
+                              std::holds_alternative<op::QMul>(node.op) ||
+                              std::holds_alternative<op::QDiv>(node.op) ||
+                              std::holds_alternative<op::Rescale>(node.op) ||
+                              std::holds_alternative<op::Lut>(node.op);
+  const Value &in = graph.value(node.inputs[i]), &out = graph.value(node.output);
+  return is_elementwise && in.shape == out.shape &&
+         dtype_size(in.dtype) == dtype_size(out.dtype);
+}
+
+StoragePlan plan_storage(const Graph& graph,
+                         const std::vector<std::uint64_t>& scratch_bytes) {
   const std::size_t count = graph.values().size();
+  QOPT_CHECK(scratch_bytes.empty() || scratch_bytes.size() == graph.nodes().size(),
+             "scratch of {} nodes", scratch_bytes.size());
   StoragePlan plan;
   plan.places.resize(count);
-  std::vector<std::uint32_t> root(count);
-  std::iota(root.begin(), root.end(), 0U);
-  for (const Node& node : graph.nodes()) {
-    if (is_alias(graph, node)) root[node.output.index] = root[node.inputs[0].index];
-  }
+  const std::vector<std::uint32_t> root = storage_roots(graph);
   std::vector<Lifetime> life(count);
   for (std::size_t i = 0; i < count; ++i) {
     const Value& value = graph.values()[i];
@@ -133,11 +201,18 @@ StoragePlan plan_storage(const Graph& graph) {
     buffers.push_back(life[own]);
     owners.push_back(own);
   }
+  for (std::size_t step = 0; step < scratch_bytes.size(); ++step) {
+    if (scratch_bytes[step] != 0) buffers.push_back({step, step, scratch_bytes[step]});
+  }
   const ArenaLayout layout = plan_offsets(buffers);
   for (std::size_t i = 0; i < owners.size(); ++i) {
     plan.places[owners[i]].offset = layout.offsets[i];
     plan.slots.push_back({ValueId{owners[i]}, layout.offsets[i], buffers[i].size_bytes});
     plan.lifetimes.push_back(buffers[i]);
+  }
+  plan.scratch.assign(graph.nodes().size(), 0);
+  for (std::size_t i = owners.size(); i < buffers.size(); ++i) {
+    plan.scratch[buffers[i].first] = layout.offsets[i];
   }
   plan.bytes = layout.bytes;
   plan.lower_bound = layout.lower_bound;
@@ -148,6 +223,11 @@ StoragePlan plan_storage(const Graph& graph) {
 }
 
 ArenaLayout plan_offsets(const std::vector<Lifetime>& buffers) {
+  const std::vector<std::uint64_t> live = live_bytes(buffers);
+  ArenaLayout layout;
+  for (const std::uint64_t bytes : live) {
+    layout.lower_bound = std::max(layout.lower_bound, bytes);
+  }
   std::vector<std::size_t> by_size(buffers.size());
   std::iota(by_size.begin(), by_size.end(), std::size_t{0});
   std::vector<std::size_t> by_time = by_size;
@@ -157,25 +237,23 @@ ArenaLayout plan_offsets(const std::vector<Lifetime>& buffers) {
   std::stable_sort(by_time.begin(), by_time.end(), [&](std::size_t a, std::size_t b) {
     return buffers[a].first < buffers[b].first;
   });
-  ArenaLayout layout;
-  std::vector<std::uint64_t> other;
-  layout.bytes = place(buffers, by_size, layout.offsets);
-  // Execution order wins on some chains; both are cheap, so keep the better.
-  if (const std::uint64_t bytes = place(buffers, by_time, other); bytes < layout.bytes) {
+  // What is alive at the fullest step first, without gaps (greedy by breadth).
+  std::vector<std::uint64_t> breadth(buffers.size(), 0);
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    for (std::size_t step = buffers[i].first; step <= buffers[i].last; ++step)
+      breadth[i] = std::max(breadth[i], live[step]);
+  }
+  std::vector<std::size_t> by_breadth = by_size;
+  std::stable_sort(by_breadth.begin(), by_breadth.end(),
+                   [&](std::size_t a, std::size_t b) { return breadth[a] > breadth[b]; });
+  // Each order wins on some networks; all are cheap, so keep the best.
+  layout.bytes = UINT64_MAX;
+  for (const std::vector<std::size_t>& order : {by_size, by_time, by_breadth}) {
+    std::vector<std::uint64_t> offsets;
+    const std::uint64_t bytes = place(buffers, order, offsets);
+    if (bytes >= layout.bytes) continue;
     layout.bytes = bytes;
-    layout.offsets = other;
-  }
-  std::vector<std::pair<std::size_t, std::int64_t>> events;
-  for (const Lifetime& buffer : buffers) {
-    const auto bytes = static_cast<std::int64_t>(align(buffer.size_bytes));
-    events.emplace_back(buffer.first, bytes);
-    events.emplace_back(buffer.last + 1, -bytes);
-  }
-  std::sort(events.begin(), events.end());
-  std::int64_t live = 0;
-  for (const auto& [step, bytes] : events) {
-    live += bytes;  // at equal steps the releases sort first
-    layout.lower_bound = std::max(layout.lower_bound, static_cast<std::uint64_t>(live));
+    layout.offsets = std::move(offsets);
   }
   return layout;
 }

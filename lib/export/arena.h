@@ -38,15 +38,22 @@ struct StoragePlan {
   std::vector<Place> places;           // by value index
   std::vector<ArenaPlan::Slot> slots;  // arena buffers in execution order
   std::vector<Lifetime> lifetimes;     // of the slots
+  std::vector<std::uint64_t> scratch;  // offset of each node's scratch, 0 without
   std::vector<std::size_t>
       copies;  // outputs (by number) to be copied after the last layer
   std::uint64_t bytes = 0, lower_bound = 0;
 };
 /// Inputs are read where the caller has them, results are written where the caller wants
-/// them; everything between lives in the arena.
-StoragePlan plan_storage(const Graph& integer_graph);
+/// them; everything between lives in the arena, and so does the scratch that each node
+/// asks for (`scratch_bytes`, one for each node, or empty: none) while it runs.
+StoragePlan plan_storage(const Graph& integer_graph,
+                         const std::vector<std::uint64_t>& scratch_bytes = {});
 
 /// True when the node only renames bytes (a reshape, or a move of extent-1 axes).
 bool is_alias(const Graph& graph, const Node& node);
+
+/// True where the kernel of the node may write its result over input `i`: it works
+/// element by element, and both have the same extents and width.
+bool may_overwrite(const Graph& graph, const Node& node, std::size_t i);
 
 }  // namespace qopt::emit

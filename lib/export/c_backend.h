@@ -21,11 +21,13 @@ struct ArenaPlan {
     std::uint64_t offset = 0, size_bytes = 0;
   };
   std::vector<Slot> slots;  // one for each value that needs memory, in execution order
-  std::uint64_t scratch_bytes = 0;  // kernels' scratch, at the arena's end
+  std::uint64_t scratch_bytes = 0;  // of the layer that needs most, inside the arena
   std::uint64_t arena_bytes = 0;    // total, a multiple of 64
-  std::uint64_t lower_bound = 0;    // largest sum of simultaneously live values + scratch
+  std::uint64_t lower_bound =
+      0;  // largest sum of what one step needs: live values, scratch
 };
-/// Liveness, then greedy best-fit by decreasing size; reshapes alias; 64-byte alignment.
+/// Liveness of values and scratch, then greedy best-fit; reshapes alias, elementwise
+/// layers write over a dying input; 64-byte alignment.
 ArenaPlan plan_arena(const Graph& integer_graph);
 
 struct CodeOptions {

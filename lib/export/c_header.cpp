@@ -60,8 +60,7 @@ std::string model_header(const CodeContext& context) {
   w.line("extern \"C\" {");
   w.directive("endif");
   w.blank();
-  w.comment(fmt::format("Activations {} bytes, kernels' scratch {} bytes.",
-                        context.code.storage.bytes, context.code.scratch_bytes));
+  w.comment("Activations and the kernels' scratch.");
   w.define(macro + "_ARENA_BYTES", fmt::format("{}", context.code.arena_bytes));
   w.define(macro + "_ARENA_ALIGNMENT", "64");
   w.comment("The weight blob (model.qpk) this code was written with.");

@@ -335,19 +335,23 @@ ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
   QOPT_CHECK(graph.level() == Level::Integer, "C code of a graph at level {}",
              level_name(graph.level()));
   ModelCode code{plan_storage(graph), map_sections(graph, sections), {}, 0, 0};
+  std::vector<std::uint64_t> scratch;
   for (const Node& node : graph.nodes()) {
     code.layers.push_back(layer_code(graph, node, code.storage, code.sections));
-    code.scratch_bytes = std::max(code.scratch_bytes, code.layers.back().scratch_bytes);
+    scratch.push_back(code.layers.back().scratch_bytes);
+    code.scratch_bytes = std::max(code.scratch_bytes, scratch.back());
   }
   code.scratch_bytes = (code.scratch_bytes + 63) / 64 * 64;
-  code.arena_bytes = std::max<std::uint64_t>(code.storage.bytes + code.scratch_bytes, 64);
+  // Layers say what scratch they need and not where; now both find their place.
+  code.storage = plan_storage(graph, scratch);
+  code.arena_bytes = std::max<std::uint64_t>(code.storage.bytes, 64);
   return code;
 }
 
 ArenaPlan plan_arena(const Graph& graph) {
   const ModelCode code = model_code(graph, plan_sections(graph));
   return {code.storage.slots, code.scratch_bytes, code.arena_bytes,
-          code.storage.lower_bound + code.scratch_bytes};
+          code.storage.lower_bound};
 }
 
 }  // namespace qopt::emit

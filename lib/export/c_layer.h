@@ -58,8 +58,8 @@ struct ModelCode {
   StoragePlan storage;
   SectionMap sections;
   std::vector<LayerCode> layers;
-  std::uint64_t scratch_bytes = 0;  // a multiple of 64
-  std::uint64_t arena_bytes = 0;    // activations + scratch, at least 64
+  std::uint64_t scratch_bytes = 0;  // of the layer that needs most, a multiple of 64
+  std::uint64_t arena_bytes = 0;    // activations and scratch, at least 64
 };
 ModelCode model_code(const Graph& integer_graph, const std::vector<Section>& sections);
 

@@ -109,7 +109,7 @@ void write_calls(RunBody& body, const CodeContext& context) {
       }
       arguments.push_back(y);
       if (layer.scratch_bytes != 0) {
-        arguments.push_back(fmt::format("a + {}", context.code.storage.bytes));
+        arguments.push_back(fmt::format("a + {}", context.code.storage.scratch[at]));
         body.uses_arena = true;
       }
       body.text.call(names.layer_functions[at], arguments);

@@ -231,6 +231,10 @@ std::vector<Fault> faults() {
        "vorrq_s32(left.c, left.d)", "left.a"},
       {"a pool without its last column", "aarch64", "src/max_pool_neon.c",
        "c = window->cols; c > 0", "c = window->cols; c > 1"},
+      {"an operand written over too early", "portable", "src/rescale.h",
+       "qrt_store(y, i, p->y_bytes, qrt_finish(q, p->y_zero, p->lo, p->hi));",
+       "qrt_store(y, i, p->y_bytes, qrt_finish(q, p->y_zero, p->lo, p->hi));\n"
+       "if (i + 1 < count) qrt_store(y, i + 1, p->y_bytes, 0);"},
       {"ties rounded down", "x86-avx2", "src/avx2.h", "_mm256_and_si256(last, one)",
        "_mm256_andnot_si256(last, one)"},
   };

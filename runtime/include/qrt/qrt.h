@@ -11,8 +11,9 @@
  * Codes are int8_t (`*_bytes` = 1) or int16_t (2). Strides of parameters are in elements.
  * Weights are bit-packed by row as docs/blob.md draws them: 2..8 bits in rows of
  * kh*kw*c/groups elements that start on a byte, 8 and 16 bits plain. The target is
- * little-endian. Buffers never overlap. Pointers are aligned to their elements, scratch
- * to 16 bytes. Kernels check nothing: everything checkable is checked when the model is
+ * little-endian. Buffers never overlap, but the result of add, mul, div, rescale and lut
+ * may be the very buffer of an operand that has its extents and width. Pointers are
+ * aligned to their elements, scratch to 16 bytes. Kernels check nothing: everything checkable is checked when the model is
  * exported. docs/numerics.md is the meaning. Extents are at least 1.
  *
  * Accumulators: `acc64` is 1 where the operator's acc_bits is above 32; the result then

@@ -44,7 +44,8 @@ void pick_scale(int bits, int out_bits, int32_t* multiplier, int32_t* shift);
  * it, or (every other buffer) against the page before it. Zero-filled; freed by end_case.
  */
 void* guarded(size_t bytes);
-/* As guarded, but starts at a multiple of 16 always. */
+/* As guarded, but starts at a multiple of 16 always; every third one lies against the
+ * page before it. */
 void* guarded_scratch(size_t bytes);
 
 typedef enum { RANDOM_CODES, EXTREME_CODES, ALL_MINIMUM, CODE_MODES } code_mode;

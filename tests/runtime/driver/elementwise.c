@@ -66,6 +66,23 @@ static void pick_binary(qrt_binary_params* p, char op) {
   }
 }
 
+/* A copy of `count` codes that a kernel may write over. */
+static void* copy_of(const void* codes, size_t count, int bytes) {
+  void* copy = guarded(count * (size_t)bytes);
+  memcpy(copy, codes, count * (size_t)bytes);
+  return copy;
+}
+
+/* True where the operand is walked as the result is. */
+static int is_dense(const qrt_binary_params* p, const int32_t* stride) {
+  int32_t i, step = 1;
+  for (i = p->rank - 1; i >= 0; --i) {
+    if (p->dims[i] != 1 && stride[i] != step) return 0;
+    step *= p->dims[i];
+  }
+  return 1;
+}
+
 static void check_binary(const char* kernel, char op, int cases) {
   int i;
   for (i = 0; i < cases; ++i) {
@@ -101,6 +118,16 @@ static void check_binary(const char* kernel, char op, int cases) {
       void* y = guarded(count * p.y_bytes);
       ((qrt_binary_fn*)row->fn)(&p, a, b, y);
       compare(row, y, p.y_bytes, expected, count);
+      if (p.a_bytes == p.y_bytes && is_dense(&p, p.a_stride)) {
+        y = copy_of(a, count, p.a_bytes);
+        ((qrt_binary_fn*)row->fn)(&p, y, b, y);
+        compare(row, y, p.y_bytes, expected, count);
+      }
+      if (p.b_bytes == p.y_bytes && is_dense(&p, p.b_stride)) {
+        y = copy_of(b, count, p.b_bytes);
+        ((qrt_binary_fn*)row->fn)(&p, a, y, y);
+        compare(row, y, p.y_bytes, expected, count);
+      }
     }
     end_case();
   }
@@ -136,6 +163,10 @@ static void check_rescale(int cases) {
       void* y = guarded((size_t)p.count * p.y_bytes);
       ((qrt_rescale_fn*)row->fn)(&p, x, y);
       compare(row, y, p.y_bytes, expected, (size_t)p.count);
+      if (p.x_bytes != p.y_bytes) continue;
+      y = copy_of(x, (size_t)p.count, p.x_bytes);
+      ((qrt_rescale_fn*)row->fn)(&p, y, y);
+      compare(row, y, p.y_bytes, expected, (size_t)p.count);
     }
     end_case();
   }
@@ -169,6 +200,10 @@ static void check_lut(int cases) {
     while ((row = next_row("lut_any", &at)) != NULL) {
       void* y = guarded((size_t)p.count * p.y_bytes);
       ((qrt_lut_fn*)row->fn)(&p, x, table, y);
+      compare(row, y, p.y_bytes, expected, (size_t)p.count);
+      if (p.x_bytes != p.y_bytes) continue;
+      y = copy_of(x, (size_t)p.count, p.x_bytes);
+      ((qrt_lut_fn*)row->fn)(&p, y, table, y);
       compare(row, y, p.y_bytes, expected, (size_t)p.count);
     }
     end_case();
