@@ -86,6 +86,8 @@ def fault_in_runtime(path, quoted, header):
     hosted = "bench" in path.parts  # timing programs run on a host with libc
     if not quoted and not hosted:
         system = {"stdint.h", "stddef.h", "string.h", "immintrin.h", "arm_neon.h", "arm_acle.h"}
+        if "threads" in path.parts:  # optional hooks on an operating system
+            system |= {"pthread.h", "errno.h"}
         return None if header in system else f"the runtime stands alone: <{header}>"
     if not quoted or header.startswith("qrt/") or (path.parent / header).is_file():
         return None

@@ -26,7 +26,7 @@ Artifact emit_c(const Graph& graph, const Blob& blob, const CodeOptions& options
   std::vector<std::string> kernel_files;
   for (auto& [path, text] :
        runtime_files({kernels.begin(), kernels.end()}, {source, selftest})) {
-    if (path.ends_with(".c")) kernel_files.push_back(path);
+    if (path.starts_with("src/") && path.ends_with(".c")) kernel_files.push_back(path);
     artifact.add(path, text);
   }
   artifact.add("include/model.h", model_header(context));

@@ -105,6 +105,8 @@ constexpr std::string_view kBuild = R"(# SPDX-License-Identifier: MIT
 #   cmake -S . -B build -DCMAKE_C_FLAGS=-mavx2
 #   cmake -S . -B build -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc \
 #         -DCMAKE_C_FLAGS=-march=armv8.2-a+dotprod
+# Threads are optional: -DTHREADS=pthreads or -DTHREADS=openmp adds the hook of that name to the
+# library and lets selftest take --threads N.
 cmake_minimum_required(VERSION 3.10)
 project(@name@ C)
 set(CMAKE_C_STANDARD 99)
@@ -127,6 +129,24 @@ foreach(target @name@_kernels @name@ @name@_selftest @name@_bench)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Werror -Wconversion -pedantic)
   endif()
 endforeach()
+
+set(THREADS none CACHE STRING "none, pthreads or openmp")
+if(NOT THREADS STREQUAL "none")
+  target_sources(@name@ PRIVATE threads/qrt_${THREADS}.c)
+  target_include_directories(@name@ PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/threads)
+  if(THREADS STREQUAL "pthreads")
+    set(THREADS_PREFER_PTHREAD_FLAG ON)
+    find_package(Threads REQUIRED)
+    set(threads Threads::Threads)
+    target_compile_definitions(@name@_selftest PRIVATE SELFTEST_PTHREADS)
+  else()
+    find_package(OpenMP REQUIRED)
+    set(threads OpenMP::OpenMP_C)
+    target_compile_definitions(@name@_selftest PRIVATE SELFTEST_OPENMP)
+  endif()
+  target_link_libraries(@name@ PUBLIC ${threads})
+  target_link_libraries(@name@_selftest PRIVATE ${threads})
+endif()
 
 enable_testing()
 add_test(NAME selftest COMMAND @name@_selftest ${CMAKE_CURRENT_SOURCE_DIR})
@@ -161,7 +181,7 @@ std::string fill_template(std::string_view text,
 
 std::string bench_source(const CodeContext& context) {
   CWriter adapter;
-  write_adapter(adapter, context);
+  write_adapter(adapter, context, false);
   return fill_template(kBench, {{"name", context.names.prefix},
                                 {"NAME", context.names.macro_prefix},
                                 {"INPUT_BYTES", byte_list(context.names.inputs)},

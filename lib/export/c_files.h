@@ -29,7 +29,8 @@ std::string build_file(const CodeContext& context,
 
 /// The runtime's files that the texts in `sources` need: all headers, the kernels named
 /// in `kernels` ("conv2d_s8"), and whatever those call. kernels.inc keeps only their
-/// rows. Paths begin with "include/qrt/" and "src/qrt/".
+/// rows; and what models may use to run on threads. Paths begin with "include/qrt/",
+/// "src/qrt/" and "threads/".
 std::map<std::string, std::string> runtime_files(const std::vector<std::string>& kernels,
                                                  const std::vector<std::string>& sources);
 

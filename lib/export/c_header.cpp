@@ -63,6 +63,11 @@ std::string model_header(const CodeContext& context) {
   w.comment("Activations and the kernels' scratch.");
   w.define(macro + "_ARENA_BYTES", fmt::format("{}", context.code.arena_bytes));
   w.define(macro + "_ARENA_ALIGNMENT", "64");
+  w.comment(
+      "The arena of a run with so many threads: each has its own scratch behind it.");
+  w.define(macro + "_ARENA_BYTES_FOR(threads)",
+           fmt::format("((size_t){} + ((threads) > 1 ? (size_t)(threads) * {} : 0))",
+                       context.code.arena_bytes, context.code.part_scratch_bytes));
   w.comment("The weight blob (model.qpk) this code was written with.");
   w.define(macro + "_BLOB_BYTES", fmt::format("{}", context.blob.bytes.size()));
   w.define(macro + "_BLOB_CRC", fmt::format("0x{:08X}u", context.blob.header_crc));
@@ -86,6 +91,8 @@ std::string model_header(const CodeContext& context) {
       "the one this code was written with.");
   w.define(macro + "_WRONG_BLOB", "100");
   w.blank();
+  w.statement("struct qrt_parallel");
+  w.blank();
   w.comment(
       "Checks all of the blob (aligned to 8 bytes, size bytes) and lends its sections "
       "to\n"
@@ -99,6 +106,15 @@ std::string model_header(const CodeContext& context) {
       macro));
   w.statement(fmt::format("void {0}_run(const {0}_model* model, void* arena{1}{2})", name,
                           separator, parameters));
+  w.comment(fmt::format(
+      "The same with layers cut into parts that the threads of a hook of\n"
+      "qrt/parallel.h run; NULL: none. The results are the same for any number of\n"
+      "threads. arena: {}_ARENA_BYTES_FOR(parallel->threads).",
+      macro));
+  w.statement(
+      fmt::format("void {0}_run_parallel(const {0}_model* model, void* arena, "
+                  "struct qrt_parallel* parallel{1}{2})",
+                  name, separator, parameters));
   w.directive("ifdef " + macro + "_STATIC_ARENA");
   w.comment("The same in an arena that model.c owns; not for two threads at once.");
   w.statement(fmt::format("void {0}_run_static(const {0}_model* model{1}{2})", name,

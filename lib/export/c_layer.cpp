@@ -28,11 +28,11 @@ class LayerEmitter : public LayerBuilder {
     const bool is_depthwise = is_narrow && o.groups == x[3] && w[0] == x[3] && w[3] == 1;
     const qrt_conv2d_params p = conv_params(o);
     if (is_depthwise) {
-      conv_call("depthwise_s8", p, qrt_depthwise_s8_scratch_size(&p));
+      conv_call("depthwise_s8", p, qrt_depthwise_s8_scratch_size);
     } else if (is_narrow) {
-      conv_call("conv2d_s8", p, qrt_conv2d_s8_scratch_size(&p));
+      conv_call("conv2d_s8", p, qrt_conv2d_s8_scratch_size);
     } else {
-      conv_call("conv2d_wide", p, qrt_conv2d_wide_scratch_size(&p));
+      conv_call("conv2d_wide", p, qrt_conv2d_wide_scratch_size);
     }
   }
 
@@ -40,9 +40,9 @@ class LayerEmitter : public LayerBuilder {
     const bool is_narrow = is_s8(o.acc_bits, in(0), in(1)) && in(2).dtype == DType::I32;
     const qrt_conv2d_params p = conv_params(o);
     if (is_narrow) {
-      conv_call("conv_transpose2d_s8", p, qrt_conv_transpose2d_s8_scratch_size(&p));
+      conv_call("conv_transpose2d_s8", p, qrt_conv_transpose2d_s8_scratch_size);
     } else {
-      conv_call("conv_transpose2d_wide", p, qrt_conv_transpose2d_wide_scratch_size(&p));
+      conv_call("conv_transpose2d_wide", p, qrt_conv_transpose2d_wide_scratch_size);
     }
   }
 
@@ -64,6 +64,7 @@ class LayerEmitter : public LayerBuilder {
     const bool is_narrow = is_s8(o.acc_bits, in(0), in(1));
     code_.scratch_bytes =
         is_narrow ? qrt_matmul_s8_scratch_size(&p) : qrt_matmul_wide_scratch_size(&p);
+    code_.part_scratch_bytes = code_.scratch_bytes;
     Fields fields{{"batch_rank", number(rank_of(walk))}};
     if (!walk.dims.empty()) {
       fields.push_back({"batch_dims", dims(walk.dims)});
@@ -334,13 +335,16 @@ LayerCode layer_code(const Graph& graph, const Node& node, const StoragePlan& st
 ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
   QOPT_CHECK(graph.level() == Level::Integer, "C code of a graph at level {}",
              level_name(graph.level()));
-  ModelCode code{plan_storage(graph), map_sections(graph, sections), {}, 0, 0};
+  ModelCode code{plan_storage(graph), map_sections(graph, sections), {}, 0, 0, 0};
   std::vector<std::uint64_t> scratch;
   for (const Node& node : graph.nodes()) {
     code.layers.push_back(layer_code(graph, node, code.storage, code.sections));
     scratch.push_back(code.layers.back().scratch_bytes);
     code.scratch_bytes = std::max(code.scratch_bytes, scratch.back());
+    code.part_scratch_bytes =
+        std::max(code.part_scratch_bytes, code.layers.back().part_scratch_bytes);
   }
+  code.part_scratch_bytes = (code.part_scratch_bytes + 63) / 64 * 64;
   code.scratch_bytes = (code.scratch_bytes + 63) / 64 * 64;
   // Layers say what scratch they need and not where; now both find their place.
   code.storage = plan_storage(graph, scratch);

@@ -23,6 +23,7 @@ struct ArrayCode {
 
 struct KernelCall {
   std::string kernel;       // "conv2d_s8": a member of the dispatch table
+  std::string runner;       // "qrt_parallel_conv2d" where the call can be cut, or empty
   std::string params_type;  // "qrt_conv2d_params"
   std::vector<CWriter::Field> params;
   std::vector<std::string> operands;  // C expressions after the parameters
@@ -34,6 +35,8 @@ struct LayerCode {
   std::vector<ArrayCode> arrays;
   std::vector<KernelCall> calls;
   std::uint64_t scratch_bytes = 0;
+  std::uint64_t part_scratch_bytes = 0;  // of one part, whatever the number of threads
+  bool uses_team = false;                // some call has a runner
   bool uses_model = false;               // some operand is a weight
   std::vector<std::size_t> activations;  // node inputs that are passed as x<i>
 };
@@ -58,8 +61,10 @@ struct ModelCode {
   StoragePlan storage;
   SectionMap sections;
   std::vector<LayerCode> layers;
-  std::uint64_t scratch_bytes = 0;  // of the layer that needs most, a multiple of 64
-  std::uint64_t arena_bytes = 0;    // activations and scratch, at least 64
+  std::uint64_t scratch_bytes = 0;       // of the layer that needs most, a multiple of 64
+  std::uint64_t arena_bytes = 0;         // activations and scratch, at least 64
+  std::uint64_t part_scratch_bytes = 0;  // behind the arena for each thread, if there are
+                                         // any; a multiple of 64
 };
 ModelCode model_code(const Graph& integer_graph, const std::vector<Section>& sections);
 

@@ -11,6 +11,7 @@
 #include "lib/core/names.h"
 #include "lib/export/c_layer.h"
 #include "lib/export/strides.h"
+#include "runtime/include/qrt/parallel.h"
 #include "runtime/include/qrt/qrt.h"
 
 namespace qopt::emit {
@@ -30,6 +31,33 @@ inline std::string braces(const std::vector<std::int64_t>& values) {
   for (std::size_t i = 0; i < values.size(); ++i)
     text += (i ? ", " : "") + c_integer(values[i]);
   return text + "}";
+}
+
+/// The runner of qrt/parallel.h that cuts a kernel's work; empty where none does.
+inline std::string runner_of(std::string_view kernel) {
+  constexpr std::pair<std::string_view, std::string_view> kRunners[] = {
+      {"conv2d_", "conv2d"},    {"depthwise_", "conv2d"}, {"bitserial_", "bitserial"},
+      {"matmul_", "matmul"},    {"add_", "binary"},       {"mul_", "binary"},
+      {"div_", "binary"},       {"rescale_", "rescale"},  {"lut_", "lut"},
+      {"max_pool_", "max_pool"}};
+  for (const auto& [prefix, runner] : kRunners) {
+    if (kernel.starts_with(prefix)) return fmt::format("qrt_parallel_{}", runner);
+  }
+  return {};
+}
+
+/// The greatest scratch of any part that any number of threads cuts `p` into.
+template <class Params, class Parts, class PartOf, class Size>
+std::uint64_t part_scratch(const Params& p, Parts parts, PartOf part_of, Size size) {
+  std::uint64_t most = 0;
+  for (std::int32_t threads = 2; threads <= QRT_MAX_THREADS; ++threads) {
+    const std::int32_t count = parts(&p, threads);
+    for (std::int32_t part = 0; part < count; ++part) {
+      const auto slice = part_of(&p, part, threads);
+      most = std::max<std::uint64_t>(most, size(&slice.p));
+    }
+  }
+  return most;
 }
 
 /// Collects the code of one node.
@@ -105,8 +133,10 @@ class LayerBuilder {
 
   void call(std::string kernel, std::string type, Fields fields,
             std::vector<std::string> operands) {
-    code_.calls.push_back(
-        {std::move(kernel), std::move(type), std::move(fields), std::move(operands)});
+    std::string runner = runner_of(kernel);
+    if (!runner.empty()) code_.uses_team = true;
+    code_.calls.push_back({std::move(kernel), std::move(runner), std::move(type),
+                           std::move(fields), std::move(operands)});
   }
 
   template <class O>
@@ -179,8 +209,12 @@ class LayerBuilder {
   }
 
   void conv_call(std::string kernel, const qrt_conv2d_params& p,
-                 std::size_t scratch_bytes) {
-    code_.scratch_bytes = scratch_bytes;
+                 std::size_t (*scratch_size)(const qrt_conv2d_params*)) {
+    code_.scratch_bytes = scratch_size(&p);
+    if (!runner_of(kernel).empty()) {
+      code_.part_scratch_bytes =
+          part_scratch(p, qrt_conv2d_parts, qrt_conv2d_part_of, scratch_size);
+    }
     Fields fields;
     const auto field = [&](const char* name, std::int64_t value) {
       fields.push_back({name, c_integer(value)});
@@ -218,9 +252,14 @@ class LayerBuilder {
     p.n = extent(x[0]), p.h = extent(x[1]), p.w = extent(x[2]), p.c = extent(x[3]);
     p.oh = extent(y[1]), p.ow = extent(y[2]), p.o = extent(y[3]);
     p.kh = extent(w[1]), p.kw = extent(w[2]);
+    p.stride_h = extent(o.stride[0]), p.stride_w = extent(o.stride[1]);
+    p.dilation_h = extent(o.dilation[0]), p.dilation_w = extent(o.dilation[1]);
+    p.pad_top = extent(o.pads[0]), p.pad_left = extent(o.pads[1]);
     p.weight_bits = static_cast<std::uint8_t>(form->weights.bits);
     p.x_bits = static_cast<std::uint8_t>(form->x_bits);
     code_.scratch_bytes = qrt_bitserial_s8_scratch_size(&p);
+    code_.part_scratch_bytes = part_scratch(p, qrt_bitserial_parts, qrt_bitserial_part_of,
+                                            qrt_bitserial_s8_scratch_size);
     Fields fields = image_fields();
     append(fields, {{"o", number(y[3])},
                     {"kh", number(w[1])},

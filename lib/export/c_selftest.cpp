@@ -13,6 +13,9 @@ constexpr std::string_view kText = R"C(/* SPDX-License-Identifier: MIT */
  *   selftest FOLDER [--vectors N]             all (or the first N) vectors; prints the first
  *                                             difference and exits with 1
  *   selftest FOLDER --vector K --dump FILE    writes every layer's bytes, then the outputs
+ *   selftest FOLDER --threads N ...           the same on N threads; compiled with
+ *                                             -DSELFTEST_PTHREADS -pthread, or
+ *                                             -DSELFTEST_OPENMP -fopenmp
  * model.c is included, not linked, so that its tap can be defined here. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +24,11 @@ constexpr std::string_view kText = R"C(/* SPDX-License-Identifier: MIT */
 static void on_layer(int layer, const void* pointer, size_t bytes);
 #define @NAME@_TAP(layer, pointer, bytes) on_layer((layer), (pointer), (size_t)(bytes))
 #include "src/model.c"
+#if defined(SELFTEST_PTHREADS)
+#include "threads/qrt_pthreads.c"
+#elif defined(SELFTEST_OPENMP)
+#include "threads/qrt_openmp.c"
+#endif
 
 typedef struct {
   const char* name;
@@ -92,6 +100,32 @@ static void on_layer(int layer, const void* pointer, size_t bytes) {
     printf("FAIL vector=%ld layer=%d crc (%s)\n", state.vector, layer, info->name);
     state.failed = 1;
   }
+}
+
+/* The hook that runs `threads` parts at a time; NULL for one. Ends the program where this
+ * build has none. */
+static qrt_parallel* start_threads(long threads) {
+  int error = -1;
+  if (threads == 1) return NULL;
+#if defined(SELFTEST_PTHREADS)
+  {
+    static qrt_pthreads pool;
+    if (threads > 1 && threads <= QRT_MAX_THREADS) {
+      error = qrt_pthreads_start(&pool, (int32_t)threads);
+    }
+    if (error == 0) return &pool.parallel;
+  }
+#elif defined(SELFTEST_OPENMP)
+  {
+    static qrt_parallel parallel;
+    if (threads > 1 && threads <= QRT_MAX_THREADS) {
+      qrt_openmp_init(&parallel, (int32_t)threads);
+      return &parallel;
+    }
+  }
+#endif
+  fprintf(stderr, "selftest: cannot run on %ld threads (%d)\n", threads, error);
+  exit(2);
 }
 
 static void* allocate(size_t bytes) {
@@ -166,19 +200,22 @@ static int is_filled(const unsigned char* p, size_t count, int byte) {
 int main(int argc, char** argv) {
   const char* folder = argc > 1 ? argv[1] : ".";
   const char* dump_path = NULL;
-  long limit = -1, only = -1, vectors, v;
+  long limit = -1, only = -1, threads = 1, vectors, v;
   size_t blob_size, inputs_size, expected_size, input_bytes = 0, layer_bytes = 0;
-  size_t output_bytes = 0, at;
+  size_t output_bytes = 0, arena_bytes, at;
   unsigned char *blob, *inputs, *expected, *arena, *aligned;
   unsigned char* in[@NAME@_INPUTS + 1];
   unsigned char* out[@NAME@_OUTPUTS + 1];
   @name@_model model;
+  qrt_parallel* parallel;
   int i, status;
   for (i = 2; i + 1 < argc; i += 2) {
     if (strcmp(argv[i], "--vectors") == 0) {
       limit = atol(argv[i + 1]);
     } else if (strcmp(argv[i], "--vector") == 0) {
       only = atol(argv[i + 1]);
+    } else if (strcmp(argv[i], "--threads") == 0) {
+      threads = atol(argv[i + 1]);
     } else if (strcmp(argv[i], "--dump") == 0) {
       dump_path = argv[i + 1];
     } else {
@@ -186,9 +223,12 @@ int main(int argc, char** argv) {
     }
   }
   if (i != argc && argc > 2) {
-    fprintf(stderr, "usage: selftest FOLDER [--vectors N] [--vector K --dump FILE]\n");
+    fprintf(stderr,
+            "usage: selftest FOLDER [--vectors N] [--vector K --dump FILE] [--threads N]\n");
     return 2;
   }
+  parallel = start_threads(threads);
+  arena_bytes = @NAME@_ARENA_BYTES_FOR(threads);
 
   blob = read_file(folder, "model.qpk", &blob_size);
   status = @name@_init(&model, blob, blob_size);
@@ -226,7 +266,7 @@ int main(int argc, char** argv) {
     require(state.dump != NULL, dump_path);
   }
 
-  arena = (unsigned char*)allocate(@NAME@_ARENA_BYTES + 2 * kGuardBytes + 64);
+  arena = (unsigned char*)allocate(arena_bytes + 2 * kGuardBytes + 64);
   aligned = arena + (64u - (size_t)((uintptr_t)arena & 63u)) % 64u + kGuardBytes;
   at = 32;
   if (limit < 0 || limit > vectors) limit = vectors;
@@ -253,10 +293,10 @@ int main(int argc, char** argv) {
       memcpy(in[i], source, input_info[i].bytes);
       source += input_info[i].bytes;
     }
-    memset(aligned - kGuardBytes, fill, @NAME@_ARENA_BYTES + 2 * kGuardBytes);
-    run_model(&model, aligned, in, out);
+    memset(aligned - kGuardBytes, fill, arena_bytes + 2 * kGuardBytes);
+    run_model(&model, aligned, parallel, in, out);
     if (!is_filled(aligned - kGuardBytes, kGuardBytes, fill) ||
-        !is_filled(aligned + @NAME@_ARENA_BYTES, kGuardBytes, fill)) {
+        !is_filled(aligned + arena_bytes, kGuardBytes, fill)) {
       printf("FAIL vector=%ld arena was written outside its bounds\n", v);
       return 1;
     }
@@ -322,19 +362,20 @@ std::string tables(const CodeContext& context) {
   write_table(w, "input_info", inputs);
   write_table(w, "output_info", outputs);
   w.blank();
-  write_adapter(w, context);
+  write_adapter(w, context, true);
   return w.text();
 }
 
 }  // namespace
 
-void write_adapter(CWriter& w, const CodeContext& context) {
+void write_adapter(CWriter& w, const CodeContext& context, bool is_parallel) {
   const std::string& name = context.names.prefix;
   const auto block = w.block(fmt::format(
-      "static void run_model(const {}_model* model, void* arena, unsigned char* const* "
+      "static void run_model(const {}_model* model, void* arena, {}unsigned char* const* "
       "in,\n                      unsigned char* const* out)",
-      name));
+      name, is_parallel ? "qrt_parallel* parallel, " : ""));
   std::vector<std::string> arguments{"model", "arena"};
+  if (is_parallel) arguments.emplace_back("parallel");
   for (const PortCode& port : context.names.inputs) {
     arguments.push_back(
         fmt::format("(const {}*)(const void*)in[{}]", port.c_type, port.number));
@@ -344,7 +385,7 @@ void write_adapter(CWriter& w, const CodeContext& context) {
   }
   if (context.names.inputs.empty()) w.statement("(void)in");
   if (context.names.outputs.empty()) w.statement("(void)out");
-  w.call(name + "_run", arguments);
+  w.call(name + (is_parallel ? "_run_parallel" : "_run"), arguments);
 }
 
 std::string selftest_source(const CodeContext& context) {

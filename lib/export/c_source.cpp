@@ -46,6 +46,7 @@ void write_layer(CWriter& w, const CodeContext& context, std::size_t number) {
     parameters.push_back(fmt::format("const void* x{}", i));
   parameters.emplace_back("void* y");
   if (layer.scratch_bytes != 0) parameters.emplace_back("void* scratch");
+  if (layer.uses_team) parameters.emplace_back("const qrt_team* team");
   std::string head = "static void " + context.names.layer_functions[at] + "(";
   for (std::size_t i = 0; i < parameters.size(); ++i)
     head += (i ? ", " : "") + parameters[i];
@@ -59,7 +60,13 @@ void write_layer(CWriter& w, const CodeContext& context, std::size_t number) {
     std::vector<std::string> arguments{fmt::format("&p{}", i)};
     const KernelCall& call = layer.calls[i];
     arguments.insert(arguments.end(), call.operands.begin(), call.operands.end());
-    w.call("qrt." + call.kernel, arguments);
+    const std::string kernel = "qrt." + call.kernel;
+    if (call.runner.empty()) {
+      w.call(kernel, arguments);
+    } else {
+      arguments.insert(arguments.begin(), {"team", kernel});
+      w.call(call.runner, arguments);
+    }
   }
 }
 
@@ -80,7 +87,7 @@ std::string place_text(const CodeContext& context, ValueId id) {
 /// The statements of the run function, and which of its parameters they use.
 struct RunBody {
   CWriter text;
-  bool uses_model = false, uses_arena = false;
+  bool uses_model = false, uses_arena = false, uses_team = false;
   std::vector<bool> uses_input;
 
   void use(const CodeContext& context, ValueId id) {
@@ -112,6 +119,10 @@ void write_calls(RunBody& body, const CodeContext& context) {
         arguments.push_back(fmt::format("a + {}", context.code.storage.scratch[at]));
         body.uses_arena = true;
       }
+      if (layer.uses_team) {
+        arguments.emplace_back("team");
+        body.uses_team = true;
+      }
       body.text.call(names.layer_functions[at], arguments);
     }
     const Value& out = context.graph.value(node.output);
@@ -135,12 +146,21 @@ void write_run(CWriter& w, const CodeContext& context) {
   const std::string parameters = port_parameters(names);
   w.blank();
   const auto block =
-      w.block(fmt::format("void {0}_run(const {0}_model* model, void* arena{1}{2})",
+      w.block(fmt::format("void {0}_run_parallel(const {0}_model* model, void* arena, "
+                          "struct qrt_parallel* parallel{1}{2})",
                           names.prefix, parameters.empty() ? "" : ", ", parameters));
-  if (body.uses_arena) {
+  if (body.uses_arena || body.uses_team) {
     w.statement("unsigned char* const a = (unsigned char*)arena");
   } else {
     w.statement("(void)arena");
+  }
+  if (body.uses_team) {
+    w.statement("qrt_team own");
+    w.statement(fmt::format(
+        "const qrt_team* const team = qrt_team_of(&own, parallel, a + {}, {})",
+        context.code.arena_bytes, context.code.part_scratch_bytes));
+  } else {
+    w.statement("(void)parallel");
   }
   if (!body.uses_model) w.statement("(void)model");
   for (std::size_t i = 0; i < names.inputs.size(); ++i) {
@@ -153,6 +173,20 @@ void write_run(CWriter& w, const CodeContext& context) {
     w.line(rest.substr(0, end));
     rest.remove_prefix(end + 1);
   }
+}
+
+/// The run without threads.
+void write_lone_run(CWriter& w, const CodeContext& context) {
+  const CodeNames& names = context.names;
+  const std::string parameters = port_parameters(names);
+  w.blank();
+  const auto block =
+      w.block(fmt::format("void {0}_run(const {0}_model* model, void* arena{1}{2})",
+                          names.prefix, parameters.empty() ? "" : ", ", parameters));
+  std::vector<std::string> arguments{"model", "arena", "NULL"};
+  for (const PortCode& in : names.inputs) arguments.push_back(in.argument);
+  for (const PortCode& out : names.outputs) arguments.push_back(out.argument);
+  w.call(names.prefix + "_run_parallel", arguments);
 }
 
 void write_static_run(CWriter& w, const CodeContext& context) {
@@ -245,6 +279,7 @@ std::string model_source(const CodeContext& context) {
     w.blank();
   }
   w.include_local("qrt/blob.h");
+  w.include_local("qrt/parallel.h");
   w.include_local("qrt/qrt.h");
   w.blank();
   w.comment("Called after every layer with its number, result and bytes; for tests.");
@@ -255,6 +290,7 @@ std::string model_source(const CodeContext& context) {
     write_layer(w, context, number);
   }
   write_run(w, context);
+  write_lone_run(w, context);
   write_static_run(w, context);
   write_init(w, context);
   write_conversions(w, context);

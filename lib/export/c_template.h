@@ -16,6 +16,6 @@ std::string fill_template(std::string_view text,
                           const std::map<std::string, std::string, std::less<>>& holes);
 
 /// run_model(): the model's typed run function behind arrays of byte pointers.
-void write_adapter(CWriter& w, const CodeContext& context);
+void write_adapter(CWriter& w, const CodeContext& context, bool is_parallel);
 
 }  // namespace qopt::emit

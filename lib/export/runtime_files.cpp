@@ -114,7 +114,7 @@ std::map<std::string, std::string> runtime_files(
     const std::string text = qopt_runtime_files[i].text;
     if (path == "include/qrt/kernels.inc") {
       files[path] = used_rows(text, used, needed);
-    } else if (path.starts_with("include/qrt/")) {
+    } else if (path.starts_with("include/qrt/") || path.starts_with("threads/")) {
       files[path] = text;
     } else if (path.ends_with(".h")) {
       files["src/qrt/" + path.substr(4)] = text;

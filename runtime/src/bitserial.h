@@ -53,6 +53,7 @@ typedef struct {
   size_t depth;         /* words of a row of a panel in one plane: kh * kw * words */
   size_t plane_words;   /* of one plane of the whole of x */
   size_t panel_plane;   /* words of one plane of a panel of activations */
+  size_t y_step;        /* codes from one position of y to the next */
   size_t chunk;         /* words after which 16-bit sums must be widened, or depth */
   qrt_segment full[32]; /* a chunk that is not the last one */
   qrt_segment last[32];
@@ -330,6 +331,7 @@ static void prepare_bits(qrt_bits* b, const qrt_bitserial_params* p) {
   b->depth = (size_t)p->kh * (size_t)p->kw * b->words;
   b->plane_words = ((size_t)p->h * (size_t)p->w + 1) * b->words;
   b->panel_plane = (b->depth + 1) / 2 * 8;
+  b->y_step = p->y_pitch ? (size_t)p->y_pitch : (size_t)p->o;
   /* A 16-bit lane takes half a word's products: 32 a word. 480 words are 16 segments of
    * 15 steps; with more pairs of planes the products allow fewer: 32 segments are enough.
    */
@@ -412,9 +414,8 @@ static void run_bitserial(const qrt_bitserial_params* p, const void* x, const vo
         gather_panel(&b, planes, &position, height, panel);
         prepare_rows(&b, panel, terms + i);
       }
-      out = p->y_bits != 0
-                ? (int8_t*)(memory + at.codes)
-                : (int8_t*)y + ((size_t)image * positions + done) * (size_t)p->o;
+      out = p->y_bits != 0 ? (int8_t*)(memory + at.codes)
+                           : (int8_t*)y + ((size_t)image * positions + done) * b.y_step;
       run_columns(&b, panels, terms, (const uint64_t*)w, columns, rows, out);
       if (p->y_bits != 0) {
         pack_positions(out, done, rows, p->o, p->lo, p->y_bits, out_planes,

@@ -48,7 +48,7 @@ static void run_tiles(const qrt_bits* b, const uint64_t* panels,
   const size_t panel_words = (size_t)p->x_bits * b->panel_plane;
   size_t row;
   int column;
-  for (row = 0; row < rows; ++row, y += p->o) {
+  for (row = 0; row < rows; ++row, y += b->y_step) {
     const uint64_t* panel = panels + row / 4 * panel_words;
     const int in_panel = (int)(row % 4);
     for (column = 0; column < width; ++column) {

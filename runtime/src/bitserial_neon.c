@@ -319,7 +319,7 @@ static void run_odd_tile(const qrt_bits* b, const uint64_t* panel,
     q[row] = qrt_neon_requant_sums(acc, base, multiplier, shift);
   }
   vst1q_s8(out, clamp_codes(b, narrow_rows(b, q[0], q[1]), narrow_rows(b, q[2], q[3])));
-  for (row = 0; row < rows; ++row, y += b->p->o) {
+  for (row = 0; row < rows; ++row, y += b->y_step) {
     memcpy(y, out + 4 * row, (size_t)width);
   }
 }
@@ -351,7 +351,7 @@ QRT_INLINE void run_plain_tiles(const qrt_bits* b, const uint64_t* panel,
                                 const qrt_bit_columns* columns, size_t tiles,
                                 int has_left, int8_t* y) {
   const size_t panel_words = (size_t)b->p->x_bits * b->panel_plane;
-  const size_t step = (size_t)b->p->o;
+  const size_t step = b->y_step;
   for (; tiles > 0; --tiles, panel += panel_words, terms += 4, y += 4 * step) {
     uint16x8_t row0, row1, row2, row3;
     int32x4_t q0, q1, q2, q3;
@@ -387,8 +387,7 @@ static void run_tiles(const qrt_bits* b, const uint64_t* panels,
 #endif
   for (; row < rows; row += 4) {
     run_odd_tile(b, panels + row / 4 * panel_words, terms + row, w, columns,
-                 rows - row < 4 ? (int)(rows - row) : 4, width,
-                 y + row * (size_t)b->p->o);
+                 rows - row < 4 ? (int)(rows - row) : 4, width, y + row * b->y_step);
   }
 }
 

@@ -150,7 +150,7 @@ static void run_tiles(const qrt_bits* b, const uint64_t* panels,
                       const qrt_bit_columns* columns, size_t rows, int width, int8_t* y) {
   const qrt_bitserial_params* p = b->p;
   const size_t panel_words = (size_t)p->x_bits * b->panel_plane;
-  const size_t step = (size_t)p->o;
+  const size_t step = b->y_step;
   const qrt_avx512_result r = qrt_avx512_prepare(
       spread_columns(columns->base), spread_columns(columns->multiplier),
       spread_columns(columns->shift), p->y_zero, p->lo, p->hi);

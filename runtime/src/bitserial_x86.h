@@ -50,7 +50,7 @@ static void run_tiles(const qrt_bits* b, const uint64_t* panels,
     }
     finish_two(b, terms, columns, total[0], total[1], codes);
     finish_two(b, terms + 2, columns, total[2], total[3], codes + 8);
-    for (i = 0; i < height; ++i, y += b->p->o) {
+    for (i = 0; i < height; ++i, y += b->y_step) {
       if (width == 4) {
         memcpy(y, codes + 4 * i, 4);
       } else {

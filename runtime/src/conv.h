@@ -371,7 +371,7 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   tile.lo8 = (int8_t)p->lo;
   tile.hi8 = (int8_t)p->hi;
   tile.y_bytes = p->y_bytes;
-  tile.y_step = (size_t)p->o;
+  tile.y_step = p->y_pitch ? (size_t)p->y_pitch : (size_t)p->o;
   for (group = 0; group < (size_t)p->groups; ++group) {
     const size_t begin = group * columns;
     for (first = 0; first < positions; first += count) {
@@ -396,7 +396,7 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
         prepare_weights(&job, w, begin + column, &tile);
         prepare_result(&job, (const int32_t*)bias, multiplier, shift, w_zero,
                        begin + column, &tile);
-        tile.y = qrt_at_mutable(y, first * (size_t)p->o + begin + column, p->y_bytes);
+        tile.y = qrt_at_mutable(y, first * tile.y_step + begin + column, p->y_bytes);
         multiply_tile(&tile);
       }
     }

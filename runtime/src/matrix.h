@@ -356,6 +356,7 @@ static void run_convolution(const qrt_conv2d_params* p, qrt_source_fn* source,
   const size_t columns_in_group = (size_t)(p->o / p->groups);
   const size_t depth = (size_t)p->kh * (size_t)p->kw * channels;
   const size_t positions = (size_t)p->n * (size_t)p->oh * (size_t)p->ow;
+  const size_t y_step = p->y_pitch ? (size_t)p->y_pitch : (size_t)p->o;
   qrt_block block;
   int32_t group;
   prepare_block(&block, depth, scratch);
@@ -390,7 +391,7 @@ static void run_convolution(const qrt_conv2d_params* p, qrt_source_fn* source,
             gather_row(p, &block, source, x, &at, (size_t)group * channels, row);
         next_position(p, &at);
       }
-      run_block(&block, &columns, y, done * (size_t)p->o + first, (size_t)p->o);
+      run_block(&block, &columns, y, done * y_step + first, y_step);
     }
   }
 }

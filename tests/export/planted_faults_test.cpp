@@ -284,7 +284,7 @@ TEST_CASE("planted: code that does not compile, code that writes outside", "[exp
   CHECK_THAT(v.host.detail, has_text("unused"));
 
   Artifact outside = good_export();
-  edit(outside, "src/model.c", "void toy_run(", "TOY_TAP(0",
+  edit(outside, "src/model.c", "void toy_run_parallel(", "TOY_TAP(0",
        "a[TOY_ARENA_BYTES] = 1;\n  TOY_TAP(0");
   const Verdict w = verdict_with_new_manifest(outside);
   CHECK(w.host.status == VerifyStatus::Failed);

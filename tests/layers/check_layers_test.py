@@ -56,6 +56,7 @@ class CheckLayers(unittest.TestCase):
             ("lib/graph/c.h", '/*\n#include "lib/ptq/ptq.h"\n*/\n'),
             ("apps/qopt/main.cpp", '#include "lib/pipeline/compress.h"\n#include "apps/q.h"\n'),
             ("runtime/src/a.c", "#include <stdint.h>\n"),
+            ("runtime/threads/a.c", "#include <pthread.h>\n"),
         ]:
             with self.subTest(name):
                 self.check(name, text, None)
@@ -80,6 +81,7 @@ class CheckLayers(unittest.TestCase):
             ("lib/newroom/a.cpp", "int x;\n#include <string>\n", "missing from the table"),
             ("runtime/src/a.c", '#include "lib/core/error.h"\n', "includes only itself"),
             ("runtime/src/a.c", "#include <stdio.h>\n", "the runtime stands alone"),
+            ("runtime/src/a.c", "#include <pthread.h>\n", "the runtime stands alone"),
             ("apps/qopt/a.cpp", '#include "lib/aten/bridge.h"\n', "the program may include"),
             ("apps/qopt/a.cpp", "#include <torch/script.h>\n", "LibTorch outside its wall"),
         ]:

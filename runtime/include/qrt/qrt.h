@@ -13,8 +13,9 @@
  * kh*kw*c/groups elements that start on a byte, 8 and 16 bits plain. The target is
  * little-endian. Buffers never overlap, but the result of add, mul, div, rescale and lut
  * may be the very buffer of an operand that has its extents and width. Pointers are
- * aligned to their elements, scratch to 16 bytes. Kernels check nothing: everything checkable is checked when the model is
- * exported. docs/numerics.md is the meaning. Extents are at least 1.
+ * aligned to their elements, scratch to 16 bytes. Kernels check nothing: everything
+ * checkable is checked when the model is exported. docs/numerics.md is the meaning.
+ * Extents are at least 1.
  *
  * Accumulators: `acc64` is 1 where the operator's acc_bits is above 32; the result then
  * goes through qrt_requant64 (N6), otherwise through qrt_requant (N5). */
@@ -75,6 +76,7 @@ typedef struct {
   uint8_t odd_weights;        /* 1: fields say odd codes; only where weight_bits < 8 */
   const int32_t* weight_sums; /* [o]: sum of each row of w, codes as they are stored;
                                  NULL: computed where needed. conv2d_s8, depthwise_s8 */
+  int32_t y_pitch; /* elements from one position of y to the next; 0: o. conv2d only */
 } qrt_conv2d_params;
 
 #include "qrt/conv_plan.h"
@@ -156,6 +158,7 @@ typedef struct {
   uint8_t weight_bits, x_bits;
   uint8_t x_planes; /* 1: x is bit planes */
   uint8_t y_bits;   /* not 0: y is bit planes */
+  int32_t y_pitch;  /* codes from one position of y to the next; 0: o */
 } qrt_bitserial_params;
 
 typedef void qrt_bitserial_fn(const qrt_bitserial_params* p, const void* x, const void* w,

@@ -19,6 +19,7 @@ static void check_max_pool(int cases) {
   for (i = 0; i < cases; ++i) {
     qrt_max_pool_params p = {.n = pick(1, 2)};
     const driver_row* row;
+    const qrt_team* team = random_team();
     const void* x;
     int64_t* expected;
     size_t at = 0, count;
@@ -62,6 +63,9 @@ static void check_max_pool(int cases) {
     while ((row = next_row("max_pool_any", &at)) != NULL) {
       void* y = guarded(count * p.bytes);
       ((qrt_max_pool_fn*)row->fn)(&p, x, y);
+      compare(row, y, p.bytes, expected, count);
+      y = guarded(count * p.bytes);
+      qrt_parallel_max_pool(team, (qrt_max_pool_fn*)row->fn, &p, x, y);
       compare(row, y, p.bytes, expected, count);
     }
     end_case();

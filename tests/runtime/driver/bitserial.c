@@ -164,11 +164,12 @@ static int64_t* planes_meaning(const qrt_bitserial_params* p, const int64_t* y) 
 static void pick_shape(qrt_bitserial_params* p) {
   static const int32_t channels[] = {1, 7, 8, 60, 64, 65, 128, 130, 192, 256, 320};
   const int square = pick(0, 1);
+  const int flat = pick(0, 3) == 0; /* few rows, so that parts are tiles of channels */
   p->c = channels[pick(0, 10)];
-  p->o = pick(0, 3) == 0 ? 68 : pick(1, 9);
-  p->n = pick(1, 2);
+  p->o = flat || pick(0, 3) == 0 ? 68 : pick(1, 9);
+  p->n = flat ? 1 : pick(1, 2);
   do {
-    p->h = pick(1, 8);
+    p->h = pick(1, flat ? 2 : 8);
     p->w = pick(1, 11);
     p->kh = square ? 3 : pick(1, 3);
     p->kw = square ? 3 : pick(1, 3);
@@ -277,6 +278,21 @@ static void make_case(bit_case* t, int weight_bits, int x_bits, int deep, int al
       p->w_scale, p->w_offset, t->w_zero ? ",w" : "");
 }
 
+/* The scratch that every part of the layer fits into. */
+static size_t bit_part_scratch(const qrt_team* team, const qrt_bitserial_params* p) {
+  const int32_t threads = team->parallel->threads;
+  int32_t asked, part;
+  size_t most = 0;
+  for (asked = 2; asked <= threads; ++asked) {
+    for (part = 0; part < qrt_bitserial_parts(p, asked); ++part) {
+      const qrt_bitserial_part slice = qrt_bitserial_part_of(p, part, asked);
+      const size_t size = qrt_bitserial_s8_scratch_size(&slice.p);
+      if (size > most) most = size;
+    }
+  }
+  return most;
+}
+
 static void check_case(const bit_case* t) {
   const qrt_bitserial_params* p = &t->p;
   const size_t in_positions = (size_t)(p->h * p->w), positions = (size_t)(p->oh * p->ow);
@@ -284,6 +300,7 @@ static void check_case(const bit_case* t) {
   const size_t x_count = (size_t)p->n * in_positions * (size_t)p->c;
   int64_t* expected = (int64_t*)guarded(count * sizeof *expected);
   const uint64_t* panels = panels_of(t);
+  const qrt_team* team = random_team();
   const driver_row* row;
   const void* x;
   size_t at = 0, i;
@@ -309,6 +326,11 @@ static void check_case(const bit_case* t) {
       void* y = guarded(count);
       ((qrt_bitserial_fn*)row->fn)(p, x, panels, t->bias, t->multiplier, t->shift,
                                    t->w_zero, y, scratch);
+      compare(row, y, 1, expected, count);
+      y = guarded(count);
+      give_scratch(bit_part_scratch(team, p));
+      qrt_parallel_bitserial(team, (qrt_bitserial_fn*)row->fn, p, x, panels, t->bias,
+                             t->multiplier, t->shift, t->w_zero, y, scratch);
       compare(row, y, 1, expected, count);
     }
   }

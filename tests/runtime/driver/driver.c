@@ -154,7 +154,7 @@ void pick_scale(int bits, int out_bits, int32_t* multiplier, int32_t* shift) {
 
 /* ------------------------------------------------------------------- guarded buffers */
 
-enum { kMaxMaps = 64 };
+enum { kMaxMaps = 128 };
 static struct {
   void* base;
   size_t bytes;
@@ -252,6 +252,33 @@ void* pack_weights(const int32_t* codes, size_t rows, size_t row_length, int bit
     }
   }
   return packed;
+}
+
+/* ---------------------------------------------------------------------------- threads */
+
+static void run_backwards(qrt_parallel* self, qrt_part_fn* part, void* job,
+                          int32_t parts) {
+  if (parts < 2 || parts > self->threads) {
+    printf("DIFFERENCE %d parts for %d threads\n", parts, self->threads);
+    ++driver_failures;
+  }
+  while (parts > 0) part(job, --parts);
+}
+
+static qrt_parallel backwards = {2, run_backwards};
+static qrt_team team;
+
+const qrt_team* random_team(void) {
+  backwards.threads = pick(2, 9);
+  team.parallel = &backwards;
+  team.least_work = 1;
+  give_scratch(0);
+  return &team;
+}
+
+void give_scratch(size_t step) {
+  team.scratch_step = (step + 63) / 64 * 64;
+  team.scratch = (uint8_t*)guarded_scratch(team.scratch_step * (size_t)backwards.threads);
 }
 
 /* ------------------------------------------------------------------------- comparing */

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "qrt/parallel.h"
+
 /* ------------------------------------------------------------------- the integer meaning
  */
 int64_t clamp64(int64_t x, int64_t lo, int64_t hi);
@@ -61,6 +63,14 @@ int32_t* random_weights(size_t rows, size_t row_length, int bits, int odd,
                         code_mode mode);
 void* pack_weights(const int32_t* codes, size_t rows, size_t row_length, int bits,
                    int odd);
+
+/* ---------------------------------------------------------------------------- threads */
+/* A team of 2 to 9 threads that are none: parts run one after another, the last one
+ * first, so that a part that wants what another one makes, or writes what another one
+ * made, shows. Every layer is worth cutting. The same until end_case. */
+const qrt_team* random_team(void);
+/* Gives the team guarded scratch of `step` bytes a part, rounded up to 64. */
+void give_scratch(size_t step);
 
 /* ------------------------------------------------------------------------- comparing */
 typedef void driver_fn(void);

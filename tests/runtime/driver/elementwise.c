@@ -89,6 +89,7 @@ static void check_binary(const char* kernel, char op, int cases) {
     qrt_binary_params p;
     const code_mode mode = pick_mode();
     const driver_row* row;
+    const qrt_team* team = random_team();
     const void *a, *b;
     size_t count = 1, at = 0, element;
     int64_t* expected;
@@ -118,6 +119,9 @@ static void check_binary(const char* kernel, char op, int cases) {
       void* y = guarded(count * p.y_bytes);
       ((qrt_binary_fn*)row->fn)(&p, a, b, y);
       compare(row, y, p.y_bytes, expected, count);
+      y = guarded(count * p.y_bytes);
+      qrt_parallel_binary(team, (qrt_binary_fn*)row->fn, &p, a, b, y);
+      compare(row, y, p.y_bytes, expected, count);
       if (p.a_bytes == p.y_bytes && is_dense(&p, p.a_stride)) {
         y = copy_of(a, count, p.a_bytes);
         ((qrt_binary_fn*)row->fn)(&p, y, b, y);
@@ -138,6 +142,7 @@ static void check_rescale(int cases) {
   for (i = 0; i < cases; ++i) {
     qrt_rescale_params p = {.count = pick(1, 300)};
     const driver_row* row;
+    const qrt_team* team = random_team();
     const void* x;
     int64_t* expected;
     size_t at = 0, element;
@@ -163,6 +168,9 @@ static void check_rescale(int cases) {
       void* y = guarded((size_t)p.count * p.y_bytes);
       ((qrt_rescale_fn*)row->fn)(&p, x, y);
       compare(row, y, p.y_bytes, expected, (size_t)p.count);
+      y = guarded((size_t)p.count * p.y_bytes);
+      qrt_parallel_rescale(team, (qrt_rescale_fn*)row->fn, &p, x, y);
+      compare(row, y, p.y_bytes, expected, (size_t)p.count);
       if (p.x_bytes != p.y_bytes) continue;
       y = copy_of(x, (size_t)p.count, p.x_bytes);
       ((qrt_rescale_fn*)row->fn)(&p, y, y);
@@ -177,6 +185,7 @@ static void check_lut(int cases) {
   for (i = 0; i < cases; ++i) {
     qrt_lut_params p = {.channels = 1};
     const driver_row* row;
+    const qrt_team* team = random_team();
     const void *x, *table;
     int64_t* expected;
     size_t at = 0, element, entries;
@@ -200,6 +209,9 @@ static void check_lut(int cases) {
     while ((row = next_row("lut_any", &at)) != NULL) {
       void* y = guarded((size_t)p.count * p.y_bytes);
       ((qrt_lut_fn*)row->fn)(&p, x, table, y);
+      compare(row, y, p.y_bytes, expected, (size_t)p.count);
+      y = guarded((size_t)p.count * p.y_bytes);
+      qrt_parallel_lut(team, (qrt_lut_fn*)row->fn, &p, x, table, y);
       compare(row, y, p.y_bytes, expected, (size_t)p.count);
       if (p.x_bytes != p.y_bytes) continue;
       y = copy_of(x, (size_t)p.count, p.x_bytes);

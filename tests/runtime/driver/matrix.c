@@ -112,6 +112,15 @@ static void pick_groups(qrt_conv2d_params* p, int depthwise) {
 /* Some pictures are large enough for several strips or blocks of the direct kernels. */
 static void pick_geometry(qrt_conv2d_params* p, int transposed) {
   const int large = !transposed && p->c <= 7 && p->o <= 17 && pick(0, 3) == 0;
+  if (!transposed && pick(0, 11) == 0) { /* rows of a matrix */
+    p->n = pick(1, 2);
+    p->h = p->oh = p->kh = p->kw = 1;
+    p->w = p->ow = pick(1, 50);
+    p->stride_h = pick(1, 2);
+    p->stride_w = p->dilation_h = p->dilation_w = 1;
+    p->pad_top = p->pad_left = 0;
+    return;
+  }
   do {
     int32_t bottom, right;
     p->n = large ? 1 : pick(1, 2);
@@ -234,6 +243,22 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
 
 typedef size_t conv_scratch_fn(const qrt_conv2d_params* p);
 
+/* The scratch that every part of the layer fits into. */
+static size_t conv_part_scratch(const qrt_team* team, const qrt_conv2d_params* p,
+                                conv_scratch_fn* scratch_size) {
+  const int32_t threads = team->parallel->threads;
+  int32_t asked, part;
+  size_t most = 0;
+  for (asked = 2; asked <= threads; ++asked) {
+    for (part = 0; part < qrt_conv2d_parts(p, asked); ++part) {
+      const qrt_conv2d_part slice = qrt_conv2d_part_of(p, part, asked);
+      const size_t size = scratch_size(&slice.p);
+      if (size > most) most = size;
+    }
+  }
+  return most;
+}
+
 static void check_conv(const char* kernel, int wide, int depthwise, int transposed,
                        conv_scratch_fn* scratch_size, int cases) {
   int i;
@@ -242,7 +267,9 @@ static void check_conv(const char* kernel, int wide, int depthwise, int transpos
     const driver_row* row;
     size_t at = 0, count;
     int64_t* expected;
+    const qrt_team* team;
     make_conv(&t, wide, depthwise, transposed);
+    team = random_team();
     count = output_index(&t.p, t.p.n, 0, 0, 0);
     expected = (int64_t*)guarded(count * sizeof *expected);
     if (transposed) {
@@ -255,6 +282,12 @@ static void check_conv(const char* kernel, int wide, int depthwise, int transpos
       void* scratch = guarded_scratch(scratch_size(&t.p));
       ((qrt_conv2d_fn*)row->fn)(&t.p, t.x, t.packed, t.stored_bias, t.multiplier, t.shift,
                                 t.w_zero, y, scratch);
+      compare(row, y, t.p.y_bytes, expected, count);
+      if (transposed) continue;
+      y = guarded(count * t.p.y_bytes);
+      give_scratch(conv_part_scratch(team, &t.p, scratch_size));
+      qrt_parallel_conv2d(team, (qrt_conv2d_fn*)row->fn, &t.p, t.x, t.packed,
+                          t.stored_bias, t.multiplier, t.shift, t.w_zero, y, scratch);
       compare(row, y, t.p.y_bytes, expected, count);
     }
     end_case();
@@ -281,11 +314,13 @@ static void matmul_meaning(const qrt_matmul_params* p, const void* a, const void
 static void check_matmul(const char* kernel, int wide, int cases) {
   int i;
   for (i = 0; i < cases; ++i) {
-    qrt_matmul_params p = {.batch_rank = 2};
+    const int lone = pick(0, 2) == 0;
+    qrt_matmul_params p = {.batch_rank = lone ? 0 : 2};
     const code_mode mode = pick_mode();
-    const int32_t d0 = pick(1, 3), d1 = pick(1, 2);
+    const int32_t d0 = lone ? 1 : pick(1, 3), d1 = lone ? 1 : pick(1, 2);
     const int repeat_a = pick(0, 3) == 0, repeat_b = pick(0, 3) == 0;
     const driver_row* row;
+    const qrt_team* team;
     const void *a, *b;
     int64_t *expected, greatest;
     size_t at = 0, matrix;
@@ -316,6 +351,7 @@ static void check_matmul(const char* kernel, int wide, int cases) {
     begin_case("batch %dx%d m %d k %d n %d bytes %d,%d,%d zeros %d,%d acc64 %d", d0, d1,
                p.m, p.k, p.n, p.a_bytes, p.b_bytes, p.y_bytes, p.a_zero, p.b_zero,
                p.acc64);
+    team = random_team();
     matrix = (size_t)(p.m * p.n);
     expected = (int64_t*)guarded((size_t)(d0 * d1) * matrix * sizeof *expected);
     for (u = 0; u < d0; ++u) {
@@ -332,6 +368,11 @@ static void check_matmul(const char* kernel, int wide, int cases) {
       void* scratch = guarded_scratch(wide ? qrt_matmul_wide_scratch_size(&p)
                                            : qrt_matmul_s8_scratch_size(&p));
       ((qrt_matmul_fn*)row->fn)(&p, a, b, y, scratch);
+      compare(row, y, p.y_bytes, expected, count);
+      y = guarded(count * p.y_bytes);
+      give_scratch(wide ? qrt_matmul_wide_scratch_size(&p)
+                        : qrt_matmul_s8_scratch_size(&p));
+      qrt_parallel_matmul(team, (qrt_matmul_fn*)row->fn, &p, a, b, y, scratch);
       compare(row, y, p.y_bytes, expected, count);
     }
     end_case();
