@@ -61,6 +61,10 @@ static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel) {
     QRT_DOT_FOUR(d, j, 48) \
   }
 
+#define QRT_LOAD_POSITIONS                                      \
+  const int8x16_t x0 = vld1q_s8(p0 + k), x1 = vld1q_s8(p1 + k); \
+  const int8x16_t x2 = vld1q_s8(p2 + k), x3 = vld1q_s8(p3 + k);
+
 /* sums[4 i .. 4 i + 3]: position i with sixteen channels; `columns` is 8 (half of them)
  * or 16. */
 QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
@@ -68,19 +72,25 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
   const int8_t* panel = tile->panel;
   const int8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
   const size_t length = tile->length, pitch = tile->pitch;
+  const size_t whole = length - tile->half;
   size_t segment, k;
   int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
   int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   int32x4_t c0 = a0, c1 = a0, c2 = a0, c3 = a0;
   int32x4_t d0 = a0, d1 = a0, d2 = a0, d3 = a0;
   for (segment = tile->segments; segment > 0; --segment) {
-    for (k = 0; k < length; k += 16, panel += 256) {
-      const int8x16_t x0 = vld1q_s8(p0 + k), x1 = vld1q_s8(p1 + k);
-      const int8x16_t x2 = vld1q_s8(p2 + k), x3 = vld1q_s8(p3 + k);
+    for (k = 0; k < whole; k += 16, panel += 256) {
+      QRT_LOAD_POSITIONS
       QRT_DOT_WORD(0)
       QRT_DOT_WORD(1)
       QRT_DOT_WORD(2)
       QRT_DOT_WORD(3)
+    }
+    if (whole < length) {
+      QRT_LOAD_POSITIONS
+      QRT_DOT_WORD(0)
+      QRT_DOT_WORD(1)
+      panel += 256;
     }
     p0 += pitch, p1 += pitch, p2 += pitch, p3 += pitch;
   }

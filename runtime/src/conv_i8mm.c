@@ -32,6 +32,12 @@ static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel) {
   vreinterpretq_s8_s64(      \
       vzip##half##q_s64(vreinterpretq_s64_s8(x), vreinterpretq_s64_s8(y)))
 
+/* 16 codes of four positions, and the pairs of their first 8. */
+#define QRT_LOAD_PAIRS                                          \
+  const int8x16_t u0 = vld1q_s8(x0 + k), u1 = vld1q_s8(x1 + k); \
+  const int8x16_t u2 = vld1q_s8(x2 + k), u3 = vld1q_s8(x3 + k); \
+  const int8x16_t p1 = QRT_PAIR(1, u0, u1), q1 = QRT_PAIR(1, u2, u3);
+
 /* As intrinsics gcc 12 shuffles accumulators between registers in the loop, and loads the
  * panel a vector at a time. */
 #define QRT_SMMLA(acc, x, w) \
@@ -71,19 +77,22 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
                          const int columns, int32x4_t* sums) {
   const int8_t* panel = tile->panel;
   const int8_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
-  const size_t length = tile->length, pitch = tile->pitch;
+  const size_t length = tile->length, whole = length - tile->half, pitch = tile->pitch;
   size_t segment, k;
   int32x4_t a0 = vdupq_n_s32(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
   int32x4_t d0 = a0, d1 = a0, e0 = a0, e1 = a0, f0 = a0, f1 = a0, g0 = a0, g1 = a0;
   int32x4_t h0 = a0, h1 = a0;
   for (segment = tile->segments; segment > 0; --segment) {
-    for (k = 0; k < length; k += 16, panel += 256) {
-      const int8x16_t u0 = vld1q_s8(x0 + k), u1 = vld1q_s8(x1 + k);
-      const int8x16_t u2 = vld1q_s8(x2 + k), u3 = vld1q_s8(x3 + k);
-      const int8x16_t p1 = QRT_PAIR(1, u0, u1), p2 = QRT_PAIR(2, u0, u1);
-      const int8x16_t q1 = QRT_PAIR(1, u2, u3), q2 = QRT_PAIR(2, u2, u3);
+    for (k = 0; k < whole; k += 16, panel += 256) {
+      QRT_LOAD_PAIRS
+      const int8x16_t p2 = QRT_PAIR(2, u0, u1), q2 = QRT_PAIR(2, u2, u3);
       QRT_MULTIPLY_EIGHT_CODES(1, 0)
       QRT_MULTIPLY_EIGHT_CODES(2, 128)
+    }
+    if (whole < length) {
+      QRT_LOAD_PAIRS
+      QRT_MULTIPLY_EIGHT_CODES(1, 0)
+      panel += 256;
     }
     x0 += pitch, x1 += pitch, x2 += pitch, x3 += pitch;
   }

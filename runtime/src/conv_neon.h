@@ -90,15 +90,12 @@ QRT_INLINE int32x4_t requant_sums(const qrt_neon_result* r, int32x4_t sums,
   return vrshlq_s32(vqrdmulhq_s32(vaddq_s32(sums, r->base), r->multiplier), r->right);
 }
 
-/* N7 for int8 results: zero point and bounds are codes, so saturating at 16 bits first
- * changes nothing. */
+/* N7 for int8 results. */
 QRT_INLINE int8x16_t finish_codes(const qrt_conv_tile* tile, int32x4_t a, int32x4_t b,
                                   int32x4_t c, int32x4_t d) {
-  const int16x8_t zero = vld1q_dup_s16(&tile->y_zero16);
-  const int16x8_t low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero);
-  const int16x8_t high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(c), d), zero);
-  const int8x16_t codes = vqmovn_high_s16(vqmovn_s16(low), high);
-  return vminq_s8(vmaxq_s8(codes, vld1q_dup_s8(&tile->lo8)), vld1q_dup_s8(&tile->hi8));
+  const qrt_neon_bounds bounds = {vld1q_dup_s16(&tile->y_zero16),
+                                  vld1q_dup_s8(&tile->lo8), vld1q_dup_s8(&tile->hi8)};
+  return qrt_neon_codes(&bounds, a, b, c, d);
 }
 
 /* True where every result of the tile takes the short way: int8, no weight zero point. */

@@ -7,6 +7,7 @@
 #ifndef QRT_SRC_CONV_ROWS_H
 #define QRT_SRC_CONV_ROWS_H
 
+#if QRT_HAS_neon
 /* 16 codes of depth at k of four positions with four channels. */
 #define QRT_ROWS_STEP(dot)                                        \
   {                                                               \
@@ -48,6 +49,45 @@ QRT_INLINE void multiply_four(const qrt_conv_tile* tile, const int8_t* const* ro
   sums[2] = qrt_neon_add_across(c0, c1, c2, c3);
   sums[3] = qrt_neon_add_across(d0, d1, d2, d3);
 }
+#else
+/* Sixteen registers hold two positions with four channels. */
+#define QRT_ROWS_STEP(dot)                                        \
+  {                                                               \
+    const int8x16_t v0 = vld1q_s8(w0 + k), v1 = vld1q_s8(w1 + k); \
+    const int8x16_t v2 = vld1q_s8(w2 + k), v3 = vld1q_s8(w3 + k); \
+    int8x16_t u = vld1q_s8(x0 + k);                               \
+    a0 = dot(a0, u, v0, narrow), a1 = dot(a1, u, v1, narrow);     \
+    a2 = dot(a2, u, v2, narrow), a3 = dot(a3, u, v3, narrow);     \
+    u = vld1q_s8(x1 + k);                                         \
+    b0 = dot(b0, u, v0, narrow), b1 = dot(b1, u, v1, narrow);     \
+    b2 = dot(b2, u, v2, narrow), b3 = dot(b3, u, v3, narrow);     \
+  }
+
+QRT_INLINE void multiply_two(const qrt_conv_tile* tile, const int8_t* const* rows,
+                             const int8_t* const* w, int narrow, int32x4_t* sums) {
+  const int8_t *x0 = rows[0], *x1 = rows[1];
+  const int8_t *w0 = w[0], *w1 = w[1], *w2 = w[2], *w3 = w[3];
+  const size_t length = tile->length, whole = length - tile->half, pitch = tile->pitch;
+  size_t segment, k;
+  int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
+  int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+  for (segment = tile->segments; segment > 0; --segment) {
+    for (k = 0; k < whole; k += 16) QRT_ROWS_STEP(dot16)
+    if (whole < length) QRT_ROWS_STEP(dot8)
+    x0 += pitch, x1 += pitch;
+    w0 += length, w1 += length, w2 += length, w3 += length;
+  }
+  sums[0] = qrt_neon_add_across(a0, a1, a2, a3);
+  sums[1] = qrt_neon_add_across(b0, b1, b2, b3);
+}
+
+/* sums[i]: position i with the four channels. */
+QRT_INLINE void multiply_four(const qrt_conv_tile* tile, const int8_t* const* rows,
+                              const int8_t* const* w, int narrow, int32x4_t* sums) {
+  multiply_two(tile, rows, w, narrow, sums);
+  multiply_two(tile, rows + 2, w, narrow, sums + 2);
+}
+#endif
 
 /* One position with four channels. */
 QRT_INLINE int32x4_t multiply_one(const qrt_conv_tile* tile, const int8_t* x,

@@ -20,7 +20,6 @@ QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) 
 QRT_DEFINE_CONV_TRANSPOSE2D(qrt_conv_transpose2d_s8_neon)
 QRT_DEFINE_MATMUL(qrt_matmul_s8_neon)
 #else
-QRT_DEFINE_CONV2D(qrt_conv2d_s8_armv7)
 QRT_DEFINE_CONV_TRANSPOSE2D(qrt_conv_transpose2d_s8_armv7)
 QRT_DEFINE_MATMUL(qrt_matmul_s8_armv7)
 #endif
