@@ -231,8 +231,6 @@ std::vector<Fault> faults() {
       {"half a step too few", "aarch64", "src/conv.h",
        "job.plan.length - job.plan.run >= 8", "job.plan.length - job.plan.run >= 7"},
       {"scaling up wraps", "aarch64", "src/rescale_neon.c", "vqshlq_s32", "vshlq_s32"},
-      {"fraction bits of half the channels", "aarch64", "src/depthwise_neon.h",
-       "vorrq_s32(left.c, left.d)", "left.a"},
       {"a pool without its last column", "aarch64", "src/max_pool_neon.c",
        "c = window->cols; c > 0", "c = window->cols; c > 1"},
       {"a part's rows seen from the top", "portable", "include/qrt/parallel.h",
