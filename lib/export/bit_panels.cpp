@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::int64_t kWordCodes = 64;
 constexpr int kMaxBits = 4;
-/// Pairs of planes that pay (docs/performance.md).
-constexpr std::int64_t kMaxPlanePairs = 6;
 
 int bits_for(std::int64_t levels) {
   int bits = 1;
@@ -131,12 +129,10 @@ std::optional<BitSerial> bit_serial_form(const Graph& graph, const Node& node) {
   }
   const std::int64_t channels = w.shape[3];
   const std::int64_t words = (channels + kWordCodes - 1) / kWordCodes;
-  const std::int64_t pairs = std::int64_t{levels->bits} * form.x_bits;
   const std::int64_t row = w.shape[1] * w.shape[2] * channels;
   const std::int64_t rows_bytes =
       w.shape[0] * ((row * std::max<std::int64_t>(conv->weight_bits, 1) + 7) / 8);
-  if (pairs * words * kWordCodes > kMaxPlanePairs * channels ||
-      w.shape[1] * w.shape[2] * words < 2 ||
+  if (w.shape[1] * w.shape[2] * words < 2 ||
       panel_bytes(w.shape, levels->bits) > static_cast<std::uint64_t>(rows_bytes)) {
     return std::nullopt;
   }

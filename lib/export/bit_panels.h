@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Weights of few bits as the bit panels of runtime/include/qrt/qrt.h, and the rule that
-// says which convolutions count bits. Knows no code generation.
+// Weights of few bits as the bit panels of runtime/include/qrt/qrt.h, and which
+// convolutions can count bits. Knows no code generation.
 #pragma once
 
 #include <cstdint>
@@ -39,12 +39,10 @@ struct BitSerial {
   int x_bits = 1;
 };
 
-/// The form of a node that shall run bit-serially, nothing for the others: a QConv2d of
-/// one group with int8 codes and 32-bit sums, whose planes of weights times planes of
-/// input, counted with the channels that fill up words of 64, are at most 6, and whose
-/// panels are no larger than its packed rows would be. Where there is no 8-bit dot
-/// product (Cortex-A53, A72, Armv7) it then takes at most 2/3 of an int8 kernel's cycles
-/// (docs/performance.md); with one (SDOT) only a single pair of planes is faster.
+/// The form of a node that can run bit-serially, nothing for the others: a QConv2d of one
+/// group with int8 codes and 32-bit sums, whose rows have at least two words of 64
+/// channels, and whose panels are no larger than its packed rows would be. Whether it
+/// shall, choose_kernels says (kernel_choice.h).
 std::optional<BitSerial> bit_serial_form(const Graph& graph, const Node& node);
 
 }  // namespace qopt::emit

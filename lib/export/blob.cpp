@@ -175,7 +175,8 @@ void check_zeros(std::string_view bytes, std::uint64_t begin, std::uint64_t end)
 
 }  // namespace
 
-std::vector<Section> plan_sections(const Graph& graph) {
+std::vector<Section> plan_sections(const Graph& graph, const KernelTarget& target) {
+  const std::vector<std::optional<LayerChoice>> choices = choose_kernels(graph, target);
   // Only convolutions read packed rows: a constant that anything else reads stays plain.
   std::vector<int> weight_bits(graph.values().size(), 0);
   std::vector<bool> in_rows(graph.values().size(), false);
@@ -183,11 +184,13 @@ std::vector<Section> plan_sections(const Graph& graph) {
     int& most = weight_bits[id.index];
     most = std::max(most, static_cast<int>(bits));
   };
-  for (const Node& node : graph.nodes()) {
+  for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
+    const Node& node = graph.nodes()[n];
+    const bool counts_bits = choices[n] && choices[n]->chosen.family == Family::BitSerial;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const auto* conv = std::get_if<op::QConv2d>(&node.op);
       const auto* transposed = std::get_if<op::QConvTranspose2d>(&node.op);
-      if (i != 1 || !bit_serial_form(graph, node)) in_rows[node.inputs[i].index] = true;
+      if (i != 1 || !counts_bits) in_rows[node.inputs[i].index] = true;
       if (i == 1 && conv != nullptr) {
         use(node.inputs[i], conv->weight_bits);
       } else if (i == 1 && transposed != nullptr) {
@@ -231,9 +234,9 @@ std::vector<Section> plan_sections(const Graph& graph) {
   return sections;
 }
 
-Blob write_blob(const Graph& graph) {
+Blob write_blob(const Graph& graph, const KernelTarget& target) {
   Blob blob;
-  blob.sections = plan_sections(graph);
+  blob.sections = plan_sections(graph, target);
   std::uint64_t header_bytes = kHeaderBytes + kEntryBytes * blob.sections.size();
   const std::uint64_t names_begin = header_bytes;
   for (const Section& section : blob.sections) {

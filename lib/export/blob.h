@@ -12,6 +12,7 @@
 
 #include "lib/core/tensor.h"
 #include "lib/export/bit_panels.h"
+#include "lib/export/kernel_choice.h"
 #include "lib/graph/graph.h"
 #include "lib/graph/text.h"
 
@@ -46,13 +47,14 @@ struct Blob {
 
 /// What write_blob will store of each constant, without offsets and CRCs: weights of
 /// convolutions at their `weight_bits` (or more where a code needs it), odd where their
-/// encoding is `o`, as bit panels where only bit-serial convolutions read them; the rest
-/// plain.
-std::vector<Section> plan_sections(const Graph& integer_graph);
+/// encoding is `o`, as bit panels where the convolutions that read them shall count bits
+/// on `target`; the rest plain.
+std::vector<Section> plan_sections(const Graph& integer_graph,
+                                   const KernelTarget& target = {});
 
 /// Packs every constant of an Integer graph (weights at their `weight_bits`), in graph
 /// order.
-Blob write_blob(const Graph& integer_graph);
+Blob write_blob(const Graph& integer_graph, const KernelTarget& target = {});
 
 /// Parses and checks untrusted bytes: every bound, overlap, count and CRC before any use.
 /// Throws Error(Data) with the offset and the reason.

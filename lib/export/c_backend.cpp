@@ -14,7 +14,9 @@ Artifact emit_c(const Graph& graph, const Blob& blob, const CodeOptions& options
   require_valid(graph, "export");
   const ModelCode code = model_code(graph, blob.sections);
   const CodeNames names = code_names(graph, code, options.name);
-  const CodeContext context{graph, blob, code, names};
+  const std::vector<std::optional<LayerChoice>> choices =
+      choose_kernels(graph, options.target);
+  const CodeContext context{graph, blob, code, names, choices, options.target.core->name};
 
   Artifact artifact;
   const std::string source = model_source(context);

@@ -10,6 +10,7 @@
 
 #include "lib/export/artifact.h"
 #include "lib/export/blob.h"
+#include "lib/export/kernel_choice.h"
 #include "lib/graph/graph.h"
 
 namespace qopt::emit {
@@ -28,13 +29,15 @@ struct ArenaPlan {
 };
 /// Liveness of values and scratch, then greedy best-fit; reshapes alias, elementwise
 /// layers write over a dying input; 64-byte alignment.
-ArenaPlan plan_arena(const Graph& integer_graph);
+ArenaPlan plan_arena(const Graph& integer_graph, const KernelTarget& target = {});
 
 struct CodeOptions {
   std::string name = "model";  // C prefix; made an identifier
+  KernelTarget target = {};    // that kernels are chosen for
 };
 
 /// The folder's sources and model.qpk, without golden vectors, manifest and reports.
+/// `blob` was written for `options.target`.
 Artifact emit_c(const Graph& integer_graph, const Blob& blob, const CodeOptions& options);
 
 /// Bytes of weights/arena and counts for the report.

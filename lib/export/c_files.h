@@ -9,6 +9,7 @@
 #include "lib/export/artifact.h"
 #include "lib/export/c_layer.h"
 #include "lib/export/c_names.h"
+#include "lib/export/kernel_choice.h"
 
 namespace qopt::emit {
 
@@ -18,6 +19,8 @@ struct CodeContext {
   const Blob& blob;
   const ModelCode& code;
   const CodeNames& names;
+  const std::vector<std::optional<LayerChoice>>& choices;  // by node index
+  std::string_view core;                                   // that they were made for
 };
 
 std::string model_header(const CodeContext& context);     // include/model.h

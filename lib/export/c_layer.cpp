@@ -352,8 +352,8 @@ ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
   return code;
 }
 
-ArenaPlan plan_arena(const Graph& graph) {
-  const ModelCode code = model_code(graph, plan_sections(graph));
+ArenaPlan plan_arena(const Graph& graph, const KernelTarget& target) {
+  const ModelCode code = model_code(graph, plan_sections(graph, target));
   return {code.storage.slots, code.scratch_bytes, code.arena_bytes,
           code.storage.lower_bound};
 }

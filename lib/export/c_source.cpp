@@ -12,7 +12,8 @@ namespace {
 
 std::string layer_comment(const CodeContext& context, std::size_t number) {
   const Graph& graph = context.graph;
-  const Node& node = graph.nodes()[context.names.layers[number]];
+  const std::size_t at = context.names.layers[number];
+  const Node& node = graph.nodes()[at];
   const Value& out = graph.value(node.output);
   std::string text =
       fmt::format("Layer {}, {}: {} ->", number, op_name(node.op), printable(out.name));
@@ -28,6 +29,9 @@ std::string layer_comment(const CodeContext& context, std::size_t number) {
         text += fmt::format(", {} bits{}", section->second.bits,
                             section->second.odd ? ", odd" : "");
     }
+  }
+  if (context.choices[at]) {
+    text += "\n  kernel: " + choice_text(*context.choices[at], context.core);
   }
   return text;
 }

@@ -51,6 +51,7 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   // Before the work: a folder that cannot be written should not cost an hour.
   require_replaceable(config.folder());
   StagedFolder staged(config.folder());
+  const emit::KernelTarget target = kernel_target(config);
 
   const ImportedModel imported = steps.run(
       "import", [&] { return import_model(config.model.path, config.model.inputs); });
@@ -115,7 +116,7 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   emit::ExportSizes sizes;
   const emit::Artifact artifact = steps.run("export", [&] {
     emit::Artifact files = build_artifact(config, quantized.graph, integer,
-                                          *sources.calibration, threads, sizes);
+                                          *sources.calibration, target, threads, sizes);
     emit::write_files(files, staged.path());
     return files;
   });
@@ -129,7 +130,8 @@ CompressResult compress(const CompressConfig& config, Listener& listener) {
   return steps.run("report", [&] {
     report.layers = layer_table(integer, prove_accumulators(integer),
                                 emit::read_sections(artifact.files.at("model.qpk")),
-                                quantized.choices, noise);
+                                quantized.choices, noise, target);
+    report.core = target.core->name;
     report.replaced_activations =
         score_activations(prepared.activations, canonical, statistics);
     report.activations = activation_table(canonical, statistics, quantized.choices);

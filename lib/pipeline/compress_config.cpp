@@ -8,6 +8,7 @@
 #include "lib/config/writer.h"
 #include "lib/core/files.h"
 #include "lib/core/parallel.h"
+#include "lib/export/cost_model.h"
 #include "lib/export/verify.h"
 
 namespace qopt::pipeline {
@@ -58,6 +59,12 @@ config::Type verify_target() {
   for (const emit::Target& target : emit::verify_targets()) names.push_back(target.name);
   names.emplace_back("all");
   names.emplace_back("none");
+  return config::choice(std::move(names));
+}
+
+config::Type target_core() {
+  std::vector<std::string> names;
+  for (const emit::Core& core : emit::cores()) names.emplace_back(core.name);
   return config::choice(std::move(names));
 }
 
@@ -244,6 +251,17 @@ void describe_export(Fields& f, ExportConfig& v) {
          .recorded = false,
          .example = "out/my_model"},
         config::path(), v.dir);
+  f.block({.name = "target", .help = "what kernels are chosen for, layer by layer"}, true,
+          [&](Fields& g) {
+            g.key(
+                {.name = "core", .help = "processor core; generic: the mean of several"},
+                target_core(), v.target.core);
+            g.list({.name = "measurements",
+                    .help = "what `qopt bench --format json` printed there; takes the "
+                            "place of estimates",
+                    .example = "[bench.json]"},
+                   config::path(), Count{1, 16}, v.target.measurements);
+          });
   f.list({.name = "verify", .help = "targets to compile and compare, or all, or none"},
          verify_target(), Count{1, 16}, v.verify);
   const bool is_special =

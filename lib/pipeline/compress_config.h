@@ -42,9 +42,16 @@ struct Constraints {
   std::optional<std::int64_t> flash, ram;  // bytes of model.qpk and of the arena
 };
 
+/// The core that kernels are chosen for, and what was measured there (qopt bench).
+struct TargetConfig {
+  std::string core = "generic";
+  std::vector<std::filesystem::path> measurements;
+};
+
 struct ExportConfig {
-  std::filesystem::path dir;                // empty: out/<name> below the current folder
-  std::string name;                         // empty: the model file's stem
+  std::filesystem::path dir;  // empty: out/<name> below the current folder
+  std::string name;           // empty: the model file's stem
+  TargetConfig target;
   std::vector<std::string> verify{"host"};  // targets, or "all", or "none"
   std::int64_t golden_samples = 4;
   bool sim_torchscript = false;

@@ -49,6 +49,19 @@ ValueId known_as(const Graph& graph, ValueId id,
   return at;
 }
 
+report::Kernel kernel_of(const emit::LayerChoice& choice) {
+  report::Kernel kernel;
+  kernel.family = emit::family_name(choice.chosen.family);
+  kernel.cycles = choice.chosen.cycles;
+  kernel.measured = choice.chosen.is_measured;
+  kernel.reason = choice.reason;
+  if (!choice.runner_up) return kernel;
+  kernel.runner_up = emit::family_name(choice.runner_up->family);
+  kernel.runner_up_cycles = choice.runner_up->cycles;
+  kernel.runner_up_measured = choice.runner_up->is_measured;
+  return kernel;
+}
+
 /// The fine histogram from the most negative to the most positive bin.
 std::vector<std::uint64_t> fine_bins(const calib::Statistics& s) {
   std::vector<std::uint64_t> bins(s.negative.rbegin(), s.negative.rend());
@@ -80,7 +93,8 @@ std::vector<report::Layer> layer_table(const Graph& integer,
                                        std::span<const AccumulatorProof> proofs,
                                        const std::vector<emit::Section>& sections,
                                        std::span<const ptq::Choice> choices,
-                                       const std::map<std::string, ValueNoise>& noise) {
+                                       const std::map<std::string, ValueNoise>& noise,
+                                       const emit::KernelTarget& target) {
   std::map<std::string_view, std::uint64_t> packed;  // constants not yet counted
   for (const emit::Section& section : sections) packed[section.name] = section.size_bytes;
   std::map<std::string_view, const ptq::Choice*> chosen;
@@ -88,6 +102,7 @@ std::vector<report::Layer> layer_table(const Graph& integer,
   std::map<std::string_view, const AccumulatorProof*> proven;
   for (const AccumulatorProof& proof : proofs) proven[proof.node] = &proof;
   const std::vector<std::int64_t> macs = count_macs(integer);
+  const auto kernels = emit::choose_kernels(integer, target);
 
   std::vector<report::Layer> layers;
   for (std::size_t i = 0; i < integer.nodes().size(); ++i) {
@@ -130,6 +145,7 @@ std::vector<report::Layer> layer_table(const Graph& integer,
       layer.sqnr_cumulative_db = found->second.cumulative.sqnr_db();
       layer.mse_cumulative = found->second.cumulative.mse();
     }
+    if (kernels[i]) layer.kernel = kernel_of(*kernels[i]);
     layers.push_back(std::move(layer));
   }
   return layers;

@@ -9,6 +9,7 @@
 
 #include "lib/exec/interval.h"
 #include "lib/export/blob.h"
+#include "lib/export/kernel_choice.h"
 #include "lib/pipeline/sqnr.h"
 #include "lib/ptq/ptq.h"
 #include "lib/report/report.h"
@@ -21,7 +22,8 @@ std::vector<report::Layer> layer_table(const Graph& integer,
                                        std::span<const AccumulatorProof> proofs,
                                        const std::vector<emit::Section>& sections,
                                        std::span<const ptq::Choice> choices,
-                                       const std::map<std::string, ValueNoise>& noise);
+                                       const std::map<std::string, ValueNoise>& noise,
+                                       const emit::KernelTarget& target);
 
 /// One row for each encoded activation, with its histogram reduced to about 100 bins.
 std::vector<report::Activation> activation_table(

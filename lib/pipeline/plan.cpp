@@ -33,6 +33,7 @@ Json tensors_json(const std::vector<frontend::InputSpec>& tensors) {
 Plan make_plan(const CompressConfig& config) {
   aten::use_one_thread_per_caller();
   require_replaceable(config.folder());
+  kernel_target(config);
   const ImportedModel imported = import_model(config.model.path, config.model.inputs);
   const Graph canonical = prepare(config, imported.canonical).graph;
   const Sources sources = open_sources(config, canonical);

@@ -51,9 +51,18 @@ void require_replaceable(const std::filesystem::path& folder) {
               "give another folder with -o");
 }
 
+emit::KernelTarget kernel_target(const CompressConfig& config) {
+  emit::KernelTarget target{&emit::find_core(config.output.target.core), {}};
+  for (const std::filesystem::path& file : config.output.target.measurements) {
+    target.measured.push_back(emit::read_measurement(file));
+  }
+  return target;
+}
+
 emit::Artifact build_artifact(const CompressConfig& config, const Graph& encoded,
                               const Graph& integer, const data::Dataset& calibration,
-                              int threads, emit::ExportSizes& sizes) {
+                              const emit::KernelTarget& target, int threads,
+                              emit::ExportSizes& sizes) {
   std::vector<std::vector<Tensor>> samples;
   const std::int64_t count = std::min(config.output.golden_samples, calibration.size());
   const std::vector<ValueId> inputs = integer.inputs();
@@ -65,7 +74,7 @@ emit::Artifact build_artifact(const CompressConfig& config, const Graph& encoded
     }
   }
   emit::Artifact artifact =
-      emit::export_folder(integer, samples, {.name = config.name()},
+      emit::export_folder(integer, samples, {.name = config.name(), .target = target},
                           static_cast<std::uint64_t>(config.run.seed), threads, &sizes);
   artifact.add("qopt.resolved.yaml", resolved_yaml(config));
   if (config.output.sim_torchscript) add_sim_torchscript(artifact, encoded);

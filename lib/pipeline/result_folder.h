@@ -16,11 +16,16 @@ namespace qopt::pipeline {
 /// Throws Error(Usage) when `folder` exists, is not empty and was not written by qopt.
 void require_replaceable(const std::filesystem::path& folder);
 
+/// The configured core with its measurements. Throws Error(Data) where one cannot be
+/// read.
+emit::KernelTarget kernel_target(const CompressConfig& config);
+
 /// Sources, blob, golden vectors of the first calibration samples, the resolved
 /// configuration and, where wanted, model.sim.pt, under one manifest.
 emit::Artifact build_artifact(const CompressConfig& config, const Graph& encoded,
                               const Graph& integer, const data::Dataset& calibration,
-                              int threads, emit::ExportSizes& sizes);
+                              const emit::KernelTarget& target, int threads,
+                              emit::ExportSizes& sizes);
 
 /// Verifies a written folder on the configured targets (none: an empty list).
 std::vector<report::VerifyRow> verify_result(const std::filesystem::path& folder,

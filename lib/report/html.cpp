@@ -290,6 +290,22 @@ std::string layer_title(const Layer& l) {
   return l.module.empty() || l.module == l.name ? l.name : l.module + " + " + l.name;
 }
 
+/// The family that runs a layer; what it and the next best cost on hovering.
+std::string kernel_cell(const std::optional<Kernel>& k) {
+  if (!k) return sortable(0, "-");
+  const auto cost = [](const std::string& family, double cycles, bool measured) {
+    return fmt::format("{} {} cycles {}", family, short_number(cycles),
+                       measured ? "measured" : "estimated");
+  };
+  std::string title = cost(k->family, k->cycles, k->measured);
+  if (!k->runner_up.empty()) {
+    title += "; " + cost(k->runner_up, k->runner_up_cycles, k->runner_up_measured);
+  }
+  if (!k->reason.empty()) title += ", but " + k->reason;
+  return sortable(k->cycles, fmt::format("<span title=\"{}\">{}</span>", text(title),
+                                         text(k->family)));
+}
+
 std::string layer_row(const Layer& l, std::uint64_t most_macs, std::uint64_t most_bytes) {
   std::string out =
       fmt::format("<tr><th title=\"{}\">{}</th><td>{}</td><td>{}</td>", text(l.source),
@@ -318,6 +334,7 @@ std::string layer_row(const Layer& l, std::uint64_t most_macs, std::uint64_t mos
   out += l.clipped_fraction ? sortable(*l.clipped_fraction,
                                        fmt::format("{:.3f} %", 100 * *l.clipped_fraction))
                             : sortable(-1, "-");
+  out += kernel_cell(l.kernel);
   return out + decibel_cell(l.sqnr_isolated_db) + decibel_cell(l.sqnr_cumulative_db) +
          "</tr>";
 }
@@ -337,7 +354,9 @@ std::string layers(const Report& r) {
       "class=\"sortable\"><thead><tr><th>Layer</th><th>Kind</th><th>Shape</"
       "th><th>Weights</th>"
       "<th>Act. "
-      "bits</th><th>Bytes</th><th>MACs</th><th>Accumulator</th><th>Clipped</th><th>SQNR "
+      "bits</th><th>Bytes</th><th>MACs</th><th>Accumulator</th><th>Clipped</"
+      "th><th>Kernel</th>"
+      "<th>SQNR "
       "alone</th><th>SQNR so far</th></tr></thead><tbody>";
   for (const Layer& l : r.layers) out += layer_row(l, most_macs, most_bytes) + "\n";
   return out + "</tbody></table></div>" + sqnr_chart(r.layers);

@@ -148,6 +148,19 @@ Json gate_json(const Gate& gate) {
   return json;
 }
 
+Json kernel_json(const Kernel& kernel) {
+  Json json;
+  json["family"] = kernel.family;
+  json["cycles"] = number(kernel.cycles);
+  json["measured"] = kernel.measured;
+  if (kernel.runner_up.empty()) return json;
+  json["runner_up"] = {{"family", kernel.runner_up},
+                       {"cycles", number(kernel.runner_up_cycles)},
+                       {"measured", kernel.runner_up_measured}};
+  if (!kernel.reason.empty()) json["reason"] = kernel.reason;
+  return json;
+}
+
 Json layer_json(const Layer& layer) {
   Json json;
   json["name"] = layer.name;
@@ -167,6 +180,7 @@ Json layer_json(const Layer& layer) {
   json["sqnr_isolated_db"] = decibels(layer.sqnr_isolated_db);
   json["sqnr_cumulative_db"] = decibels(layer.sqnr_cumulative_db);
   json["mse_cumulative"] = optional_number(layer.mse_cumulative);
+  if (layer.kernel) json["kernel"] = kernel_json(*layer.kernel);
   json["source"] = layer.source;
   return json;
 }
@@ -256,6 +270,18 @@ E named(const Json& json, std::initializer_list<E> all, std::string_view (*name)
     if (json.get<std::string>() == name(value)) return value;
   }
   throw Error(ExitCode::Data, "", "unknown status");
+}
+
+Kernel read_kernel(const Json& json) {
+  Kernel kernel{
+      json.at("family"),       json.at("cycles"), json.at("measured"), {}, 0, false,
+      json.value("reason", "")};
+  if (!json.contains("runner_up")) return kernel;
+  const Json& other = json.at("runner_up");
+  kernel.runner_up = other.at("family");
+  kernel.runner_up_cycles = other.at("cycles");
+  kernel.runner_up_measured = other.at("measured");
+  return kernel;
 }
 
 Training read_training(const Json& json) {
@@ -356,6 +382,7 @@ Report read_report(const Json& json) {
           {c.at("name"), c.at("limit"), c.at("value"), c.at("unit"), c.at("passed")});
     }
   }
+  report.core = json.value("core", "");
   for (const Json& l : json.at("layers")) {
     Layer layer;
     layer.name = l.at("name");
@@ -376,6 +403,7 @@ Report read_report(const Json& json) {
     layer.sqnr_isolated_db = maybe_number(l.at("sqnr_isolated_db"));
     layer.sqnr_cumulative_db = maybe_number(l.at("sqnr_cumulative_db"));
     layer.mse_cumulative = maybe_number(l.at("mse_cumulative"));
+    if (l.contains("kernel")) layer.kernel = read_kernel(l.at("kernel"));
     report.layers.push_back(std::move(layer));
   }
   for (const Json& a : json.at("activations")) {
@@ -473,6 +501,7 @@ std::string to_json(const Report& report) {
     json["findings"].push_back(
         {{"severity", f.severity}, {"where", f.where}, {"what", f.what}});
   }
+  if (!report.core.empty()) json["core"] = report.core;
   json["layers"] = Json::array();
   for (const Layer& layer : report.layers) json["layers"].push_back(layer_json(layer));
   json["activations"] = Json::array();

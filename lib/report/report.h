@@ -119,6 +119,19 @@ struct Activation {
   std::vector<std::uint64_t> histogram;  // equal bins over [bin_lo, bin_hi]
 };
 
+/// The family of kernels that was chosen for a layer and its cycles on the core,
+/// estimated or measured; the next best, where another could run it.
+struct Kernel {
+  std::string family;
+  double cycles = 0;
+  bool measured = false;
+  std::string runner_up;  // empty: none
+  double runner_up_cycles = 0;
+  bool runner_up_measured = false;
+  std::string reason;  // why a cheaper runner-up was not taken
+  bool operator==(const Kernel&) const = default;
+};
+
 /// One node of the Integer graph. Optional fields are absent where they have no meaning.
 struct Layer {
   std::string name;    // of the result: what follows a fused activation
@@ -137,6 +150,7 @@ struct Layer {
   std::optional<double> sqnr_isolated_db;    // this value's own encoding alone
   std::optional<double> sqnr_cumulative_db;  // everything before it as well
   std::optional<double> mse_cumulative;
+  std::optional<Kernel> kernel;  // of convolutions
 };
 
 /// What training visited: one entry for each state of the quantised weights that was
@@ -180,6 +194,7 @@ struct Report {
   Sizes size;
   std::vector<VerifyRow> verify;
   Gate gate;
+  std::string core;  // that the layers' kernels were chosen for
   std::vector<Layer> layers;
   std::vector<Activation> activations;
   std::optional<Training> training;

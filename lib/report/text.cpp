@@ -97,6 +97,38 @@ std::string training_text(const Training& t) {
   return out;
 }
 
+std::string cost_text(double cycles, bool measured) {
+  return fmt::format("{} {}", short_number(cycles / 1e3),
+                     measured ? "measured" : "estimated");
+}
+
+/// One line a layer whose kernels had an alternative; the others as one line.
+std::string kernels_text(const Report& r) {
+  std::string out;
+  double cycles = 0;
+  std::size_t others = 0;
+  for (const Layer& layer : r.layers) {
+    if (!layer.kernel) continue;
+    const Kernel& k = *layer.kernel;
+    if (k.runner_up.empty()) {
+      ++others;
+      cycles += k.cycles;
+      continue;
+    }
+    out += fmt::format("  {:<24} {:<10} {:<18} {} {}{}{}\n",
+                       printable(layer.module.empty() ? layer.name : layer.module),
+                       k.family, cost_text(k.cycles, k.measured), k.runner_up,
+                       cost_text(k.runner_up_cycles, k.runner_up_measured),
+                       k.reason.empty() ? "" : ", but ", k.reason);
+  }
+  if (others > 0) {
+    out += fmt::format("  {} with one family only: {} estimated\n", others,
+                       short_number(cycles / 1e3));
+  }
+  if (out.empty()) return out;
+  return fmt::format("kernels for {}, kilocycles (next best)\n{}", r.core, out);
+}
+
 }  // namespace
 
 std::string to_text(const Report& r) {
@@ -108,6 +140,7 @@ std::string to_text(const Report& r) {
                      bytes_text(r.size.original_bytes),
                      bytes_text(r.size.float_weight_bytes), bytes_text(r.size.blob_bytes),
                      bytes_text(r.size.arena_bytes));
+  out += kernels_text(r);
   if (r.training) out += training_text(*r.training);
   for (const VerifyRow& v : r.verify) {
     out += fmt::format("verify {:<16} {:<10} {:>3} vectors  {}\n", v.target,

@@ -78,6 +78,10 @@ Graph one_conv(const ConvForm& form, std::int64_t size = 6) {
   return graph;
 }
 
+/// Counts bits wherever that is possible: as measured, nothing is cheaper.
+const KernelTarget kTarget{&find_core("cortex-a72"),
+                           {{"cycles", {{"conv", Family::BitSerial, 1.0}}}}};
+
 const ConvForm kForms[] = {
     {{1, -1, 2}, 1},                           // odd levels: -1 and 1
     {{1, 0, 1}, 2, 65, 4},                     // a word of one channel
@@ -135,23 +139,22 @@ TEST_CASE("panels lie as docs/blob.md draws them", "[export]") {
   CHECK(packed == expected);
 }
 
-TEST_CASE("what no bit-serial kernel is good for keeps its rows", "[export]") {
+TEST_CASE("what no bit-serial kernel can run keeps its rows", "[export]") {
   const auto counts_bits = [](const ConvForm& form) {
-    return write_blob(one_conv(form)).sections[0].panels.has_value();
+    return write_blob(one_conv(form), kTarget).sections[0].panels.has_value();
   };
   for (const ConvForm& form : kForms) CHECK(counts_bits(form));
-  CHECK_FALSE(counts_bits({{4, -8, 1}, 2}));            // 8 pairs of planes
   CHECK_FALSE(counts_bits({{2, -2, 1}, 8}));            // 8 bits of input
   CHECK_FALSE(counts_bits({{2, -2, 1}, 2, 16}));        // a quarter of a word
   CHECK_FALSE(counts_bits({{2, -2, 1}, 2, 64, 8, 1}));  // one word a row
   Graph graph = one_conv(kForms[0]);
   graph.add_output("weights", *graph.find("w"));
-  CHECK_FALSE(write_blob(graph).sections[0].panels);
+  CHECK_FALSE(write_blob(graph, kTarget).sections[0].panels);
 }
 
 TEST_CASE("a blob keeps panels at their bits", "[export]") {
   const Graph graph = one_conv({{1, -1, 2}, 1});
-  const Blob blob = write_blob(graph);
+  const Blob blob = write_blob(graph, kTarget);
   CHECK(blob.sections[0].bits == 1);
   CHECK(blob.sections[0].size_bytes == 8 * 9 * 64 / 8);
   CHECK(read_sections(blob.bytes)[0].panels == BitLevels{1, -1, 2});
@@ -162,7 +165,7 @@ TEST_CASE("a blob keeps panels at their bits", "[export]") {
 TEST_CASE("convolutions that count bits equal the executor on every target", "[export]") {
   for (const ConvForm& form : kForms) {
     const Graph graph = one_conv(form);
-    const Artifact artifact = export_folder(graph, {}, {"toy"}, 1, 2);
+    const Artifact artifact = export_folder(graph, {}, {"toy", kTarget}, 1, 2);
     const TempFolder folder;
     write_files(artifact, folder.path());
     const bool is_counted =

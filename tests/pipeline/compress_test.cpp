@@ -163,6 +163,46 @@ TEST_CASE("one and two bits are exported and verified as eight are") {
   }
 }
 
+TEST_CASE("kernels are chosen for the configured core, or by what was measured") {
+  const Workbench bench;
+  const auto kernels = [&](std::vector<std::string> overrides) {
+    std::vector<report::Kernel> all;
+    const report::Report r = run(bench, "out", std::move(overrides)).report;
+    for (const report::Layer& layer : r.layers) {
+      if (layer.kernel) all.push_back(*layer.kernel);
+    }
+    return std::pair(r.core, all);
+  };
+  const auto [core, plain] = kernels({"export.target.core=cortex-a53"});
+  CHECK(core == "cortex-a53");
+  CHECK(kernels({}).first == "generic");
+  REQUIRE(!plain.empty());
+  CHECK(plain[0].cycles > 1);
+  CHECK_FALSE(plain[0].measured);
+
+  const report::Report r = run(bench, "out").report;
+  std::string rows;
+  for (const report::Layer& layer : r.layers) {
+    if (!layer.kernel) continue;
+    rows += rows.empty() ? "" : ",";
+    rows += R"({"name": ")" + layer.name + R"(", "family": ")" + layer.kernel->family +
+            R"(", "median": 77})";
+  }
+  bench.write("bench.json",
+              R"({"version": 1, "unit": "cycles", "layers": [)" + rows + "]}");
+  const auto measured = kernels({"export.target.measurements=[bench.json]"}).second;
+  REQUIRE(measured.size() == plain.size());
+  CHECK(std::ranges::any_of(
+      measured, [](const report::Kernel& k) { return k.measured && k.cycles == 77; }));
+
+  std::filesystem::remove_all(bench / "out");
+  CHECK(fault_of(bench, {"export.target.measurements=[none.json]"}).code() ==
+        ExitCode::Data);
+  bench.write("bench.json", "{}");
+  CHECK(fault_of(bench, {"export.target.measurements=[bench.json]"}).code() ==
+        ExitCode::Data);
+}
+
 TEST_CASE("the same bytes for every run and every number of threads") {
   const Workbench bench;
   run(bench, "a", {"run.threads=1", "export.sim_torchscript=true"});

@@ -107,7 +107,8 @@ TEST_CASE("every key arrives where it belongs") {
       "      percentile: 99}\n"
       "constraints: {max_drop: {value: 0.5, unit: pp, confidence: 0.9}, flash: 1KiB, "
       "ram: 2kB}\n"
-      "export: {dir: o, name: n, verify: [portable, aarch64], golden_samples: 2,\n"
+      "export: {dir: o, name: n, target: {core: cortex-a72, measurements: [b.json]},"
+      " verify: [portable, aarch64], golden_samples: 2,\n"
       "  sim_torchscript: true}\n"
       "run: {seed: 9, threads: 3, sqnr_samples: 5}\n");
   const CompressConfig c = full.read();
@@ -165,6 +166,9 @@ TEST_CASE("every key arrives where it belongs") {
   CHECK(c.constraints.flash == 1024);
   CHECK(c.constraints.ram == 2000);
   CHECK(c.output.dir == full.folder.path() / "o");
+  CHECK(c.output.target.core == "cortex-a72");
+  CHECK(c.output.target.measurements ==
+        std::vector<std::filesystem::path>{full.folder.path() / "b.json"});
   CHECK(c.output.verify == std::vector<std::string>{"portable", "aarch64"});
   CHECK(c.run.threads == 3);
   CHECK(c.run.sqnr_samples == 5);
@@ -196,6 +200,9 @@ TEST_CASE("faults name file, line and column") {
       "c.yaml:6:3: error: 'constraints.max_drop' needs labelled samples in 'data.eval'");
   CHECK(Case(kHead + kData + kTail + "export: {verify: [host, all]}\n").faults() ==
         "c.yaml:5:18: error: 'all' and 'none' stand alone in 'export.verify'");
+  CHECK(Case(kHead + kData + kTail + "export: {target: {core: cortex-72}}\n")
+            .faults()
+            .find("did you mean 'cortex-a72'?") != std::string::npos);
   CHECK(Case(kHead + kData + kTail + "export: {verify: [hots]}\n")
             .faults()
             .find("c.yaml:5:19: error: 'export.verify[0]' must be one of host,") == 0);

@@ -69,9 +69,12 @@ Report sample_report(const std::string& name = "conv1") {
   layer.sqnr_isolated_db = 40.5;
   layer.sqnr_cumulative_db = std::numeric_limits<double>::infinity();
   layer.mse_cumulative = 0;
+  layer.kernel = Kernel{"bit-serial", 4200, true, "int8", 8400, false, ""};
   r.layers = {layer, layer};
   r.layers[1].name = "flat";
   r.layers[1].acc_bits.reset();
+  r.layers[1].kernel = Kernel{"int8", 9000, false, "bit-serial", 8000, false, name};
+  r.core = "cortex-a72";
   r.layers[1].sqnr_isolated_db.reset();
   Activation a;
   a.value = name;
@@ -132,6 +135,11 @@ TEST_CASE("the stable keys of report.json") {
   CHECK(json.at("layers")[0].at("acc_limit") == 32);
   CHECK(json.at("layers")[0].at("sqnr_cumulative_db") == "exact");
   CHECK(json.at("layers")[1].at("sqnr_isolated_db").is_null());
+  CHECK(json.at("core") == "cortex-a72");
+  CHECK(json.at("layers")[0].at("kernel") ==
+        nlohmann::json::parse(R"({"family": "bit-serial", "cycles": 4200.0,
+            "measured": true, "runner_up": {"family": "int8", "cycles": 8400.0,
+            "measured": false}})"));
   CHECK_FALSE(json.contains("timing"));
   CHECK(json.at("metrics").at("rewritten").at("top1") == 90.0);
   CHECK(json.at("rewrite_drop").at("interval") == nlohmann::json({-3, 3}));
@@ -142,6 +150,18 @@ TEST_CASE("the stable keys of report.json") {
   CHECK(json.at("mixed_precision").at("layers")[0].at("weight_bits") == 8);
   CHECK(json.at("analog").at("top1") == nlohmann::json({80, 90}));
   CHECK(json.at("analog").at("deviation") == 7.07106781);
+}
+
+TEST_CASE("the text says which kernels were chosen and what the others cost") {
+  const std::string text = to_text(sample_report());
+  CHECK_THAT(text, has_text("kernels for cortex-a72, kilocycles (next best)\n"));
+  CHECK_THAT(text, has_text("bit-serial 4.2 measured       int8 8.4 estimated\n"));
+  CHECK_THAT(text,
+             has_text("int8       9 estimated        bit-serial 8 estimated, but "));
+  Report alone = sample_report();
+  for (Layer& layer : alone.layers) layer.kernel->runner_up.clear();
+  CHECK_THAT(to_text(alone), has_text("  2 with one family only: 13.2 estimated\n"));
+  CHECK(to_text(Report{}).find("kernels") == std::string::npos);
 }
 
 TEST_CASE("gate and metrics say when there are none") {

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include "lib/export/cost_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+
+#include "lib/core/error.h"
+#include "lib/core/names.h"
+
+namespace qopt::emit {
+namespace {
+
+// Least-squares fits to the tables of docs/performance.md, section by section; the test
+// of this file holds them to within its band. "The cost model" there says how.
+
+// clang-format off
+//                          bit: step result  word   int8: product result   pack unpack  depthwise: product line  wide
+constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,              0.767, 19.4, 2.0};
+constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,              0.767, 19.4, 2.0};
+constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,              0.313, 11.5, 1.51};
+constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.346,    0,   0.25,              0.259,  8.49, 1.01};
+constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0856, 13.24,     0,  39.1,              0.930,  0, 1.0};
+constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,              0.930,  0, 1.0};
+// clang-format on
+
+std::int64_t round_up(std::int64_t x, std::int64_t step) {
+  return (x + step - 1) / step * step;
+}
+
+double cycles_at(const Rates& r, Family family, const ConvWork& w) {
+  const auto count = [](std::int64_t x) { return static_cast<double>(x); };
+  const double results = count(w.positions) * count(w.outputs);
+  switch (family) {
+    case Family::BitSerial: {
+      // Tiles are four rows by four columns; a step is two words of 64 channels.
+      const double padded =
+          count(round_up(w.positions, 4)) * count(round_up(w.outputs, 4));
+      return r.bit_step * padded * count(w.taps * w.words * w.pairs) / 2 +
+             r.bit_result * padded +
+             r.bit_word * count(w.inputs) * count(w.taps * w.words * w.x_planes);
+    }
+    case Family::Int8: {
+      const double columns = count(round_up(w.outputs, 8));
+      const double weight = r.pack + (w.weight_bits < 8 ? r.unpack : 0);
+      return r.product * count(w.positions) * columns * count(w.depth) +
+             r.result * results +
+             weight * count(w.blocks) * count(w.outputs) * count(w.depth);
+    }
+    case Family::Depthwise:
+      return r.depthwise_product * results * count(w.taps) +
+             r.depthwise_line * count(w.lines) * count(w.outputs);
+    case Family::Wide: return r.wide_product * results * count(w.depth);
+  }
+  throw InternalError("unknown family");
+}
+
+}  // namespace
+
+std::string_view family_name(Family family) {
+  switch (family) {
+    case Family::BitSerial: return "bit-serial";
+    case Family::Int8: return "int8";
+    case Family::Depthwise: return "depthwise";
+    case Family::Wide: return "wide";
+  }
+  throw InternalError("unknown family");
+}
+
+std::optional<Family> family_named(std::string_view name) {
+  for (const Family family :
+       {Family::BitSerial, Family::Int8, Family::Depthwise, Family::Wide}) {
+    if (family_name(family) == name) return family;
+  }
+  return std::nullopt;
+}
+
+const std::vector<Core>& cores() {
+  static const std::vector<Core> kCores = {
+      // One export for many cores: what is cheapest on their average.
+      {"generic",
+       "the mean of cortex-a53, -a55, -a72 and -a76",
+       {kCortexA53, kCortexA55, kCortexA72, kNeoverseN1}},
+      {"cortex-a53", "neon, in order", {kCortexA53}},
+      {"cortex-a55", "neon, dotprod, in order", {kCortexA55}},
+      {"cortex-a72", "neon", {kCortexA72}},
+      {"cortex-a76", "neon, dotprod", {kNeoverseN1}},
+      {"neoverse-n1", "neon, dotprod", {kNeoverseN1}},
+      {"avx2", "x86 with avx2", {kAvx2}},
+      {"avx512-vnni", "x86 with avx512 vnni and vpopcntdq", {kAvx512}},
+  };
+  return kCores;
+}
+
+const Core& find_core(std::string_view name) {
+  std::set<std::string> known;
+  for (const Core& core : cores()) {
+    if (core.name == name) return core;
+    known.emplace(core.name);
+  }
+  const std::string near = nearest(name, known);
+  std::string list;
+  for (const Core& core : cores())
+    list += (list.empty() ? "" : ", ") + std::string(core.name);
+  throw Error(ExitCode::Usage, printable(name), "unknown core",
+              near.empty() ? "known cores: " + list : "did you mean '" + near + "'?");
+}
+
+double estimated_cycles(const Core& core, Family family, const ConvWork& work) {
+  double logarithms = 0;
+  for (const Rates& rates : core.rates) {
+    logarithms += std::log(std::max(1.0, cycles_at(rates, family, work)));
+  }
+  return std::exp(logarithms / static_cast<double>(core.rates.size()));
+}
+
+}  // namespace qopt::emit

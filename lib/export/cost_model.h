@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// What a convolution costs on a core: one table of cores, and the cycles that each family
+// of kernels needs for a layer there. Estimates fitted to counted figures; knows no graph
+// and chooses nothing (kernel_choice.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace qopt::emit {
+
+/// Kinds of kernels a convolution can run on.
+enum class Family { BitSerial, Int8, Depthwise, Wide };
+std::string_view family_name(Family family);  // "bit-serial", "int8", ...
+/// The inverse; nothing for other words.
+std::optional<Family> family_named(std::string_view name);
+
+/// What a layer asks of a kernel, whatever the core.
+struct ConvWork {
+  std::int64_t positions = 0;  // of the output: n * oh * ow
+  std::int64_t lines = 0;      // n * oh
+  std::int64_t outputs = 0;    // channels
+  std::int64_t taps = 0;       // kh * kw
+  std::int64_t depth = 0;      // codes of a position as the direct kernels walk them
+  std::int64_t blocks = 0;     // how often weights are packed
+  int weight_bits = 8;         // stored
+  std::int64_t inputs = 0;     // positions of the input: n * h * w
+  std::int64_t words = 0;      // of 64 channels at one input position
+  int pairs = 0;               // planes of weights times planes of input
+  int x_planes = 0;
+};
+
+/// Cycles of a core for one unit of each kind of work.
+struct Rates {
+  // Bit-serial: 128 bits of one pair of planes for one result; sum, requantiser and store
+  // of one result; packing and gathering one word of a plane of the input.
+  double bit_step, bit_result, bit_word;
+  // int8: one product; one result; one weight, each time a block of positions packs it,
+  // and what narrower ones take on top.
+  double product, result, pack, unpack;
+  // Depthwise: one product; beginning and end of one channel's line.
+  double depthwise_product, depthwise_line;
+  // 16-bit operands or 64-bit sums, in plain C: one product.
+  double wide_product;
+};
+
+struct Core {
+  std::string_view name, features;
+  std::vector<Rates> rates;  // several: the geometric mean of all
+};
+
+/// All known cores; the first, `generic`, is the default.
+const std::vector<Core>& cores();
+/// Throws Error(Usage) with the nearest name for an unknown one.
+const Core& find_core(std::string_view name);
+
+/// Estimated cycles of a layer, at least 1.
+double estimated_cycles(const Core& core, Family family, const ConvWork& work);
+
+}  // namespace qopt::emit

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+#include "lib/export/kernel_choice.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "lib/core/names.h"
+#include "lib/export/bit_panels.h"
+#include "runtime/include/qrt/qrt.h"
+
+namespace qopt::emit {
+namespace {
+
+constexpr std::int64_t kWordCodes = 64;
+constexpr std::uint64_t kMaxMeasurementBytes = 16ULL << 20;
+constexpr double kMaxValue = 1e18;
+
+/// The families that can run a convolution, cheapest kind of code first.
+std::vector<Family> possible(const Graph& graph, const Node& node,
+                             const op::QConv2d& conv) {
+  const Value &x = graph.value(node.inputs[0]), &w = graph.value(node.inputs[1]);
+  const bool is_narrow = conv.acc_bits <= 32 && x.dtype == DType::I8 &&
+                         w.dtype == DType::I8 &&
+                         graph.value(node.inputs[2]).dtype == DType::I32;
+  if (!is_narrow) return {Family::Wide};
+  if (conv.groups == x.shape[3] && w.shape[0] == x.shape[3] && w.shape[3] == 1) {
+    return {Family::Depthwise};
+  }
+  if (bit_serial_form(graph, node)) return {Family::Int8, Family::BitSerial};
+  return {Family::Int8};
+}
+
+/// How the direct kernels walk a layer; nothing where 32 bits do not hold its extents.
+std::optional<qrt_conv_plan> direct_plan(const Graph& graph, const Node& node,
+                                         const op::QConv2d& conv) {
+  const Shape &x = graph.value(node.inputs[0]).shape,
+              &w = graph.value(node.inputs[1]).shape, &y = graph.value(node.output).shape;
+  const auto fits = [](std::int64_t v) {
+    return v >= std::numeric_limits<std::int32_t>::min() &&
+           v <= std::numeric_limits<std::int32_t>::max();
+  };
+  for (const Shape* shape : {&x, &w, &y}) {
+    if (!std::ranges::all_of(*shape, fits) || num_elements(*shape) == 0) {
+      return std::nullopt;
+    }
+  }
+  if (!std::ranges::all_of(conv.stride, fits) ||
+      !std::ranges::all_of(conv.dilation, fits) ||
+      !std::ranges::all_of(conv.pads, fits)) {
+    return std::nullopt;
+  }
+  const auto narrow = [](std::int64_t v) { return static_cast<std::int32_t>(v); };
+  qrt_conv2d_params p{};
+  p.n = narrow(x[0]), p.h = narrow(x[1]), p.w = narrow(x[2]), p.c = narrow(x[3]);
+  p.oh = narrow(y[1]), p.ow = narrow(y[2]), p.o = narrow(y[3]);
+  p.kh = narrow(w[1]), p.kw = narrow(w[2]);
+  p.stride_h = narrow(conv.stride[0]), p.stride_w = narrow(conv.stride[1]);
+  p.dilation_h = narrow(conv.dilation[0]), p.dilation_w = narrow(conv.dilation[1]);
+  p.pad_top = narrow(conv.pads[0]), p.pad_left = narrow(conv.pads[1]);
+  p.groups = narrow(conv.groups);
+  return qrt_conv_plan_of(&p);
+}
+
+std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
+                                const op::QConv2d& conv) {
+  const std::optional<qrt_conv_plan> plan = direct_plan(graph, node, conv);
+  if (!plan) return std::nullopt;
+  const Shape &x = graph.value(node.inputs[0]).shape,
+              &w = graph.value(node.inputs[1]).shape, &y = graph.value(node.output).shape;
+  ConvWork work;
+  work.positions = y[0] * y[1] * y[2];
+  work.lines = y[0] * y[1];
+  work.outputs = y[3];
+  work.taps = w[1] * w[2];
+  work.depth = static_cast<std::int64_t>(plan->segments * plan->length);
+  const auto block = static_cast<std::int64_t>(plan->block);
+  work.blocks = (work.positions + block - 1) / block;
+  work.weight_bits = static_cast<int>(conv.weight_bits);
+  work.inputs = x[0] * x[1] * x[2];
+  work.words = (x[3] + kWordCodes - 1) / kWordCodes;
+  if (const std::optional<BitSerial> form = bit_serial_form(graph, node)) {
+    work.pairs = form->weights.bits * form->x_bits;
+    work.x_planes = form->x_bits;
+  }
+  return work;
+}
+
+/// Cycles that one unit of a measurement stands for: 1, or all estimates over all values.
+double cycles_per_unit(const Measurement& measured, const Graph& graph,
+                       const std::vector<std::vector<Candidate>>& candidates) {
+  if (measured.unit == "cycles") return 1;
+  double cycles = 0, values = 0;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::string& layer = graph.value(graph.nodes()[i].output).name;
+    for (const Candidate& candidate : candidates[i]) {
+      for (const Measurement::Row& row : measured.rows) {
+        if (row.family != candidate.family || row.layer != layer) continue;
+        cycles += candidate.cycles, values += row.value;
+      }
+    }
+  }
+  return values > 0 ? cycles / values : 1;
+}
+
+void apply(const Measurement& measured, const Graph& graph,
+           const std::vector<std::vector<Candidate>>& estimates,
+           std::vector<std::vector<Candidate>>& candidates) {
+  const double scale = cycles_per_unit(measured, graph, estimates);
+  std::map<std::pair<std::string_view, Family>, double> values;
+  for (const Measurement::Row& row : measured.rows) {
+    values[{row.layer, row.family}] = row.value;
+  }
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::string& layer = graph.value(graph.nodes()[i].output).name;
+    for (Candidate& candidate : candidates[i]) {
+      const auto found = values.find({layer, candidate.family});
+      if (found == values.end()) continue;
+      candidate.cycles = std::max(1.0, found->second * scale);
+      candidate.is_measured = true;
+    }
+  }
+}
+
+/// True for each value that something else than a bit-serial convolution's weights reads.
+std::vector<bool> read_as_rows(const Graph& graph,
+                               const std::vector<std::vector<Candidate>>& candidates) {
+  std::vector<bool> rows(graph.values().size(), false);
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::vector<ValueId>& inputs = graph.nodes()[i].inputs;
+    const bool counts_bits =
+        !candidates[i].empty() && candidates[i].front().family == Family::BitSerial;
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      if (k != 1 || !counts_bits) rows[inputs[k].index] = true;
+    }
+  }
+  for (const Output& output : graph.outputs()) rows[output.value.index] = true;
+  return rows;
+}
+
+std::string candidate_text(const Candidate& c) {
+  return fmt::format("{} {} {}", family_name(c.family), cycles_text(c.cycles),
+                     c.is_measured ? "measured" : "estimated");
+}
+
+[[noreturn]] void no_measurement(std::string_view file, const std::string& why) {
+  throw Error(ExitCode::Data, printable(file), why,
+              "give what `qopt bench --format json` printed");
+}
+
+}  // namespace
+
+Measurement parse_measurement(std::string_view text, std::string_view file) {
+  using Json = nlohmann::json;
+  Measurement measured;
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("version").get<int>() != 1) no_measurement(file, "is of another version");
+    measured.unit = json.at("unit").get<std::string>();
+    if (measured.unit != "ns" && measured.unit != "instructions" &&
+        measured.unit != "cycles") {
+      no_measurement(file, fmt::format("measures in '{}', not in ns, instructions or "
+                                       "cycles",
+                                       printable(measured.unit)));
+    }
+    for (const Json& layer : json.at("layers")) {
+      if (layer.at("family").is_null()) continue;
+      const auto family = layer.at("family").get<std::string>();
+      const std::optional<Family> known = family_named(family);
+      if (!known) {
+        no_measurement(file, fmt::format("unknown family '{}'", printable(family)));
+      }
+      Measurement::Row row{layer.at("name").get<std::string>(), *known,
+                           layer.at("median").get<double>()};
+      if (!(row.value > 0 && row.value < kMaxValue)) {
+        no_measurement(
+            file, fmt::format("layer '{}' took {}", printable(row.layer), row.value));
+      }
+      measured.rows.push_back(std::move(row));
+    }
+  } catch (const Json::exception& e) {
+    no_measurement(file, fmt::format("is malformed: {}", printable(e.what())));
+  }
+  return measured;
+}
+
+Measurement read_measurement(const std::filesystem::path& file) {
+  return parse_measurement(read_file(file, kMaxMeasurementBytes), file.string());
+}
+
+std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
+                                                       const KernelTarget& target) {
+  std::vector<std::vector<Candidate>> candidates(graph.nodes().size());
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    const auto* conv = std::get_if<op::QConv2d>(&node.op);
+    const std::optional<ConvWork> work =
+        conv != nullptr ? work_of(graph, node, *conv) : std::nullopt;
+    if (!work) continue;
+    for (const Family family : possible(graph, node, *conv)) {
+      candidates[i].push_back({family, estimated_cycles(*target.core, family, *work)});
+    }
+  }
+  const std::vector<std::vector<Candidate>> estimates = candidates;
+  for (const Measurement& measured : target.measured) {
+    apply(measured, graph, estimates, candidates);
+  }
+  for (std::vector<Candidate>& row : candidates) {
+    std::ranges::stable_sort(row, {}, &Candidate::cycles);
+  }
+  // Weights lie in the blob once: in panels only where every reader counts bits. A layer
+  // that loses its panels reads rows itself, but then so do all that share its weights.
+  const std::vector<bool> in_rows = read_as_rows(graph, candidates);
+  std::vector<std::optional<LayerChoice>> choices(candidates.size());
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    std::vector<Candidate>& row = candidates[i];
+    if (row.empty()) continue;
+    LayerChoice choice;
+    if (row.front().family == Family::BitSerial &&
+        in_rows[graph.nodes()[i].inputs[1].index]) {
+      std::ranges::rotate(row, row.begin() + 1);
+      choice.reason = "its weights are also read as rows";
+    }
+    choice.chosen = row.front();
+    if (row.size() > 1) choice.runner_up = row[1];
+    choices[i] = choice;
+  }
+  return choices;
+}
+
+std::string cycles_text(double cycles) {
+  if (cycles >= 1e6) return fmt::format("{:.2f} Mcycles", cycles / 1e6);
+  if (cycles >= 1e3) return fmt::format("{:.2f} kcycles", cycles / 1e3);
+  return fmt::format("{:.0f} cycles", cycles);
+}
+
+std::string choice_text(const LayerChoice& choice, std::string_view core) {
+  std::string text = fmt::format("{} for {}", candidate_text(choice.chosen), core);
+  if (choice.runner_up) {
+    text += fmt::format(" ({}{}{})", candidate_text(*choice.runner_up),
+                        choice.reason.empty() ? "" : ", but ", choice.reason);
+  }
+  return text;
+}
+
+}  // namespace qopt::emit

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Which family of kernels each convolution of a graph runs on, and why: the cheapest of
+// those that could run it, by the cost model or by measurements.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/export/cost_model.h"
+#include "lib/graph/graph.h"
+
+namespace qopt::emit {
+
+/// Figures of one `qopt bench`: what layers took, all in one unit.
+struct Measurement {
+  struct Row {
+    std::string layer;
+    Family family = Family::Int8;
+    double value = 0;  // greater than 0
+  };
+  std::string unit;  // "ns", "instructions" or "cycles"
+  std::vector<Row> rows;
+};
+
+/// Parses what `qopt bench --format json` prints; layers that no family was chosen for
+/// are left out. Throws Error(Data) naming `file` where it is something else.
+Measurement parse_measurement(std::string_view text, std::string_view file);
+Measurement read_measurement(const std::filesystem::path& file);
+
+/// The core that an export is for, and what was measured on it.
+struct KernelTarget {
+  const Core* core = &cores().front();
+  std::vector<Measurement> measured;
+};
+
+/// A family with what it costs.
+struct Candidate {
+  Family family = Family::Int8;
+  double cycles = 0;
+  bool is_measured = false;
+};
+struct LayerChoice {
+  Candidate chosen;
+  std::optional<Candidate> runner_up;  // where another family could run the layer
+  /// Why the runner-up was not taken although it is cheaper; empty elsewhere.
+  std::string reason;
+};
+
+/// One entry for each node of an Integer graph, nothing where it is no convolution. A
+/// measured value takes the place of the estimate of that layer and family. Values in
+/// cycles count as they are; others are divided by what one cycle took over all rows of
+/// their file.
+std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& integer_graph,
+                                                       const KernelTarget& target = {});
+
+/// "5.96 Mcycles".
+std::string cycles_text(double cycles);
+/// "bit-serial 5.96 Mcycles estimated for cortex-a72 (int8 14.90 Mcycles estimated)".
+std::string choice_text(const LayerChoice& choice, std::string_view core);
+
+}  // namespace qopt::emit

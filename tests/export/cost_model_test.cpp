@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT
+// The cost model against every counted figure of docs/performance.md, and the choices
+// that follow from it.
+#include "lib/export/cost_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <regex>
+#include <sstream>
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "lib/exec/interval.h"
+#include "lib/export/export.h"
+#include "lib/export/kernel_choice.h"
+#include "tests/support/catch.h"
+
+using namespace qopt;
+using namespace qopt::emit;
+
+namespace {
+
+/// Estimates lie this close to counted figures (docs/performance.md says the same).
+constexpr double kBand = 0.06;
+
+struct LayerForm {
+  std::int64_t height = 1, width = 1, inputs = 1, outputs = 1, kernel = 1, stride = 1;
+  bool is_depthwise = false;
+  int weight_bits = 8, x_bits = 8;
+  auto operator<=>(const LayerForm&) const = default;
+};
+
+/// One convolution whose weights use all codes of their bits.
+Graph one_layer(const LayerForm& form) {
+  Graph graph(Level::Integer);
+  const ValueId x =
+      graph.add_input("x", DType::I8, {1, form.height, form.width, form.inputs});
+  const Affine codes{LevelSet::U, form.x_bits, {0.1F}, {0}, std::nullopt};
+  graph.value(x).encoding = codes;
+  const Shape shape{form.outputs, form.kernel, form.kernel,
+                    form.is_depthwise ? 1 : form.inputs};
+  std::vector<std::int8_t> weights(static_cast<std::size_t>(num_elements(shape)));
+  const int low = -(1 << (form.weight_bits - 1));
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const int code = low + static_cast<int>(i % (std::size_t{1} << form.weight_bits));
+    weights[i] = static_cast<std::int8_t>(form.weight_bits == 1 ? 2 * code + 1 : code);
+  }
+  const auto channels = static_cast<std::size_t>(form.outputs);
+  op::QConv2d o;
+  o.stride = {form.stride, form.stride};
+  const std::int64_t pad = form.kernel / 2;
+  o.pads = {pad, pad, pad, pad};
+  o.groups = form.is_depthwise ? form.inputs : 1;
+  o.weight_bits = form.weight_bits;
+  o.x_zero = o.y_zero = stored_zero_point(codes);
+  o.lo = stored_min(codes);
+  o.hi = stored_max(codes);
+  const ValueId y = graph.add(
+      o,
+      {x, graph.add_constant("w", Tensor::from(weights, shape)),
+       graph.add_constant("b", Tensor::of(std::vector<std::int32_t>(channels, 3))),
+       graph.add_constant("m", Tensor::of(std::vector<std::int32_t>(channels, 1 << 30))),
+       graph.add_constant("s", Tensor::of(std::vector<std::int8_t>(channels, -9)))},
+      "layer");
+  graph.value(y).encoding = codes;
+  graph.add_output("y", y);
+  assign_accumulator_bits(graph);
+  return graph;
+}
+
+LayerChoice choice_of(const LayerForm& form, const KernelTarget& target) {
+  const Graph graph = one_layer(form);
+  for (const auto& choice : choose_kernels(graph, target)) {
+    if (choice) return *choice;
+  }
+  FAIL("no convolution");
+  return {};
+}
+
+Family chosen(const LayerForm& form, std::string_view core) {
+  return choice_of(form, {&find_core(core), {}}).chosen.family;
+}
+
+double cost_of(const LayerForm& form, std::string_view core, Family family) {
+  const LayerChoice choice = choice_of(form, {&find_core(core), {}});
+  if (choice.chosen.family == family) return choice.chosen.cycles;
+  REQUIRE(choice.runner_up);
+  REQUIRE(choice.runner_up->family == family);
+  return choice.runner_up->cycles;
+}
+
+/// A counted figure of the page.
+struct Figure {
+  std::string core;
+  Family family = Family::Int8;
+  LayerForm form;
+  double cycles = 0;
+};
+
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> cells;
+  std::istringstream in(line.substr(1));
+  for (std::string cell; std::getline(in, cell, '|');) {
+    const std::size_t begin = cell.find_first_not_of(' ');
+    const std::size_t end = cell.find_last_not_of(' ');
+    cells.push_back(begin == std::string::npos ? ""
+                                               : cell.substr(begin, end - begin + 1));
+  }
+  return cells;
+}
+
+/// The core that a heading or a cell names first; empty for none.
+std::string core_in(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) {
+    return c == ' ' ? '-'
+                    : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  std::string first;
+  std::size_t least = std::string::npos;
+  for (const Core& core : cores()) {
+    const std::size_t at = text.find(core.name);
+    if (at < least) first = core.name, least = at;
+  }
+  return first;
+}
+
+std::optional<std::pair<int, int>> bits_in(const std::string& text) {
+  std::smatch m;
+  if (!std::regex_search(text, m, std::regex("W(\\d)A(\\d)"))) return std::nullopt;
+  return std::pair(std::stoi(m[1]), std::stoi(m[2]));
+}
+
+std::optional<LayerForm> form_in(const std::string& text) {
+  std::smatch m;
+  static const std::regex kLayer("(dw)?conv(\\d)x\\d(s2)? (\\d+)x(\\d+)x(\\d+)-(\\d+)");
+  if (!std::regex_match(text, m, kLayer)) return std::nullopt;
+  return LayerForm{std::stoll(m[4]), std::stoll(m[5]), std::stoll(m[6]),
+                   std::stoll(m[7]), std::stoll(m[2]), m[3].matched ? 2 : 1,
+                   m[1].matched};
+}
+
+/// Tables with a column `Mcycles`, one row a layer, and the tables of the bit-serial
+/// section, one column a layer.
+std::vector<Figure> figures() {
+  std::vector<Figure> found;
+  std::istringstream page(read_file(QOPT_SOURCE_DIR "/docs/performance.md"));
+  std::string heading;
+  std::vector<std::string> head;
+  bool is_bits = false;
+  for (std::string line; std::getline(page, line);) {
+    if (line.starts_with("## ")) is_bits = line == "## Bit-serial";
+    if (line.starts_with("#")) heading = line;
+    if (!line.starts_with("|")) {
+      head.clear();
+      continue;
+    }
+    const std::vector<std::string> cells = cells_of(line);
+    if (head.empty()) {
+      head = cells;
+      continue;
+    }
+    const std::string core =
+        core_in(cells[0]).empty() ? core_in(heading) : core_in(cells[0]);
+    if (core.empty()) continue;
+    const auto column = std::ranges::find(head, "Mcycles");
+    const auto layer = std::ranges::find(head, "layer");
+    if (column != head.end() && layer != head.end()) {
+      auto form = form_in(cells[static_cast<std::size_t>(layer - head.begin())]);
+      const auto own = bits_in(cells[0]);
+      const auto bits = own ? own : bits_in(heading);
+      if (!form || !bits) continue;
+      std::tie(form->weight_bits, form->x_bits) = *bits;
+      found.push_back(
+          {core, form->is_depthwise ? Family::Depthwise : Family::Int8, *form,
+           1e6 * std::stod(cells[static_cast<std::size_t>(column - head.begin())])});
+    } else if (is_bits && cells[0].size() == 4 && bits_in(cells[0])) {
+      for (std::size_t i = 1; i < cells.size(); ++i) {
+        std::string shape = head[i];
+        const std::size_t arrow = shape.find("->");
+        if (arrow == std::string::npos) continue;
+        auto form = form_in("conv3x3 " + shape.replace(arrow, 2, "-"));
+        REQUIRE(form);
+        std::tie(form->weight_bits, form->x_bits) = *bits_in(cells[0]);
+        found.push_back({core, Family::BitSerial, *form, 1e6 * std::stod(cells[i])});
+      }
+    }
+  }
+  return found;
+}
+
+std::string text_of(const Figure& f) {
+  return fmt::format("{} {} {}x{}x{}-{} kernel {} stride {} w{}a{}", f.core,
+                     family_name(f.family), f.form.height, f.form.width, f.form.inputs,
+                     f.form.outputs, f.form.kernel, f.form.stride, f.form.weight_bits,
+                     f.form.x_bits);
+}
+
+constexpr LayerForm kMiddle{28, 28, 128, 128, 3, 1, false, 2, 2};
+
+LayerForm with_bits(LayerForm form, int weight_bits, int x_bits) {
+  form.weight_bits = weight_bits;
+  form.x_bits = x_bits;
+  return form;
+}
+
+}  // namespace
+
+TEST_CASE("estimates lie within the band around every counted figure", "[export]") {
+  std::map<std::pair<std::string, Family>, int> rows;
+  for (const Figure& figure : figures()) {
+    const double estimate = cost_of(figure.form, figure.core, figure.family);
+    INFO(text_of(figure) << ": counted " << figure.cycles << ", estimated " << estimate);
+    CHECK(std::abs(estimate / figure.cycles - 1) <= kBand);
+    ++rows[{figure.core, figure.family}];
+  }
+  // The page was read: no table may vanish unseen.
+  for (const char* core : {"cortex-a53", "cortex-a72", "neoverse-n1"}) {
+    INFO(core);
+    CHECK(rows[{core, Family::BitSerial}] >= 8);
+    CHECK(rows[{core, Family::Int8}] >= 4);
+  }
+  CHECK(rows[{"cortex-a53", Family::Depthwise}] >= 2);
+}
+
+TEST_CASE("the choice agrees with the counted order on every layer", "[export]") {
+  const std::vector<Figure> all = figures();
+  int compared = 0;
+  for (const Figure& bits : all) {
+    if (bits.family != Family::BitSerial) continue;
+    const LayerForm plain = with_bits(bits.form, 8, 8);
+    for (const Figure& codes : all) {
+      if (codes.core != bits.core || codes.family != Family::Int8 ||
+          codes.form != plain) {
+        continue;
+      }
+      ++compared;
+      INFO(text_of(bits) << ": " << bits.cycles << " against " << codes.cycles);
+      const Family faster = bits.cycles < codes.cycles ? Family::BitSerial : Family::Int8;
+      CHECK(chosen(bits.form, bits.core) == faster);
+    }
+  }
+  CHECK(compared >= 20);
+}
+
+TEST_CASE("the core decides what counts bits", "[export]") {
+  CHECK(chosen(kMiddle, "cortex-a53") == Family::BitSerial);
+  CHECK(chosen(kMiddle, "cortex-a72") == Family::BitSerial);
+  CHECK(chosen(kMiddle, "cortex-a76") == Family::Int8);
+  CHECK(chosen(kMiddle, "neoverse-n1") == Family::Int8);
+  CHECK(chosen(with_bits(kMiddle, 1, 1), "neoverse-n1") == Family::BitSerial);
+  CHECK(chosen(with_bits(kMiddle, 3, 3), "cortex-a72") == Family::BitSerial);
+  CHECK(chosen(with_bits(kMiddle, 4, 4), "cortex-a72") == Family::Int8);
+  CHECK(chosen(with_bits(kMiddle, 1, 2), "cortex-a55") == Family::BitSerial);
+  CHECK(chosen(kMiddle, "cortex-a55") == Family::Int8);
+  // One export for many cores: two planes by two still pay, four by two do not.
+  CHECK(chosen(kMiddle, "generic") == Family::BitSerial);
+  CHECK(chosen(with_bits(kMiddle, 4, 2), "generic") == Family::Int8);
+}
+
+TEST_CASE("an unknown core is refused with the nearest name", "[export]") {
+  CHECK(find_core("generic").name == cores().front().name);
+  CHECK_THROWS_WITH(find_core("cortex-a27"), has_text("did you mean 'cortex-a72'?"));
+  CHECK_THROWS_WITH(find_core("z80"), has_text("known cores: generic, "));
+  try {
+    find_core("x");
+    FAIL("accepted");
+  } catch (const Error& e) {
+    CHECK(e.code() == ExitCode::Usage);
+  }
+}
+
+TEST_CASE("the export says what was chosen and why", "[export]") {
+  const Graph graph = one_layer(kMiddle);
+  const auto source = [&](std::string_view core) {
+    const KernelTarget target{&find_core(core), {}};
+    return emit_c(graph, write_blob(graph, target), {"toy", target})
+        .files.at("src/model.c");
+  };
+  const std::string counts = source("cortex-a72");
+  CHECK_THAT(counts, has_text("kernel: bit-serial "));
+  CHECK_THAT(counts, has_text(" Mcycles estimated for cortex-a72 (int8 "));
+  CHECK_THAT(counts, has_text("qrt.bitserial_s8"));
+  const std::string multiplies = source("neoverse-n1");
+  CHECK_THAT(multiplies, has_text("kernel: int8 "));
+  CHECK_THAT(multiplies, has_text("qrt.conv2d_s8"));
+}
+
+TEST_CASE("weights that are also read as rows stay rows", "[export]") {
+  Graph graph = one_layer(kMiddle);
+  graph.add_output("weights", *graph.find("w"));
+  const KernelTarget target{&find_core("cortex-a72"), {}};
+  const auto choices = choose_kernels(graph, target);
+  const LayerChoice& choice = *choices.back();
+  CHECK(choice.chosen.family == Family::Int8);
+  CHECK(choice.runner_up->family == Family::BitSerial);
+  CHECK(choice.runner_up->cycles < choice.chosen.cycles);
+  CHECK(choice.reason == "its weights are also read as rows");
+  CHECK_THAT(choice_text(choice, "cortex-a72"), has_text("but its weights are also"));
+  CHECK_FALSE(write_blob(graph, target).sections[0].panels);
+}
+
+TEST_CASE("measurements take the place of estimates", "[export]") {
+  const auto measured = [](const std::string& unit, const std::string& rows) {
+    return parse_measurement(
+        R"({"version": 1, "unit": ")" + unit + R"(", "layers": [)" + rows + "]}", "m");
+  };
+  const auto row = [](const char* family, double value) {
+    return fmt::format(R"({{"name": "layer", "family": "{}", "median": {}}})", family,
+                       value);
+  };
+  KernelTarget target{&find_core("cortex-a72"), {}};
+  target.measured = {measured("cycles", row("bit-serial", 2e7))};
+  const LayerChoice slow = choice_of(kMiddle, target);
+  CHECK(slow.chosen.family == Family::Int8);
+  CHECK_FALSE(slow.chosen.is_measured);
+  CHECK(slow.runner_up->is_measured);
+  CHECK(slow.runner_up->cycles == 2e7);
+  // Both families in nanoseconds: their order decides, whatever a cycle takes.
+  target.measured = {measured("ns", row("bit-serial", 300) + "," + row("int8", 200))};
+  CHECK(choice_of(kMiddle, target).chosen.family == Family::Int8);
+  target.measured = {measured("ns", row("bit-serial", 200) + "," + row("int8", 300))};
+  CHECK(choice_of(kMiddle, target).chosen.family == Family::BitSerial);
+  // One family in nanoseconds: alone it says nothing of a cycle.
+  const double estimate = cost_of(kMiddle, "cortex-a72", Family::BitSerial);
+  target.measured = {measured("ns", row("bit-serial", 5))};
+  CHECK(std::abs(choice_of(kMiddle, target).chosen.cycles / estimate - 1) < 1e-9);
+  // Other layers and layers without a family are ignored.
+  target.measured = {measured("cycles",
+                              R"({"name": "other", "family": "int8", "median": 1},)"
+                              R"({"name": "layer", "family": null, "median": 1})")};
+  CHECK_FALSE(choice_of(kMiddle, target).chosen.is_measured);
+
+  for (const std::string& bad :
+       {std::string("x"), std::string("{}"), std::string(R"({"version": 2})"),
+        std::string(R"({"version": 1, "unit": "s", "layers": []})"),
+        R"({"version": 1, "unit": "ns", "layers": [)" + row("float", 1) + "]}",
+        R"({"version": 1, "unit": "ns", "layers": [)" + row("int8", 0) + "]}",
+        R"({"version": 1, "unit": "ns", "layers": [)" + row("int8", -1) + "]}",
+        R"({"version": 1, "unit": "ns", "layers": [)" + row("int8", 1e300) + "]}"}) {
+    INFO(bad);
+    try {
+      parse_measurement(bad, "bench.json");
+      FAIL("accepted");
+    } catch (const Error& e) {
+      CHECK(e.code() == ExitCode::Data);
+      CHECK(e.where() == "bench.json");
+    }
+  }
+}
