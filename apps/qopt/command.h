@@ -24,6 +24,7 @@ void add_inspect(CLI::App& app, Action& action);
 void add_compress(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 void add_compare(CLI::App& app, Action& action);
 void add_sensitivity(CLI::App& app, Action& action);
 void add_supported_ops(CLI::App& app, Action& action);

@@ -21,8 +21,8 @@ namespace qopt::cli {
 namespace {
 
 constexpr AddCommand kCommands[] = {
-    add_init,    add_inspect,     add_compress,      add_eval,   add_verify,
-    add_compare, add_sensitivity, add_supported_ops, add_schema,
+    add_init,  add_inspect, add_compress,    add_eval,          add_verify,
+    add_bench, add_compare, add_sensitivity, add_supported_ops, add_schema,
 };
 
 /// Messages may quote a model or a file: control bytes are shown, line ends kept.

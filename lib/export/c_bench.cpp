@@ -8,19 +8,52 @@ namespace qopt::emit {
 namespace {
 
 constexpr std::string_view kBench = R"C(/* SPDX-License-Identifier: MIT */
-/* bench FOLDER N: N inferences of the first golden vector; prints the processor time of one.
- * Under an emulator the number says nothing about the processor emulated. */
+/* Runs the first golden vector of an exported model N times.
+ *   bench FOLDER N             prints what one inference took, median and least
+ *   bench FOLDER N --layers    the same for each layer too, in nanoseconds
+ *   bench FOLDER N --marks     measures nothing, but marks where layers begin and end by
+ *                              closing files that are not open: for an emulator's counter
+ * Under an emulator a time says nothing about the processor emulated. model.c is
+ * included, not linked, so that its tap can be defined here. */
+#define _POSIX_C_SOURCE 199309L /* clock_gettime */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#if defined(__unix__)
+#include <unistd.h>
+#endif
 
-#include "model.h"
+static void on_layer(int layer);
+#define @NAME@_TAP(layer, pointer, bytes) on_layer(layer)
+#include "src/model.c"
 
 static const size_t input_bytes[] = {@INPUT_BYTES@};
 static const size_t output_bytes[] = {@OUTPUT_BYTES@};
 
 @ADAPTER@
+/* Moments: the beginning of an iteration, then the end of each layer. */
+enum { kMoments = @NAME@_LAYERS + 1 };
+static double* moments;
+static int has_marks;
+
+static double now(void) {
+#if defined(CLOCK_MONOTONIC)
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return 1e9 * (double)time.tv_sec + (double)time.tv_nsec;
+#else
+  return 1e9 * (double)clock() / (double)CLOCKS_PER_SEC;
+#endif
+}
+
+static void on_layer(int layer) {
+#if defined(__unix__)
+  if (has_marks) close(-100001 - layer);
+#endif
+  if (moments != NULL) moments[layer + 1] = now();
+}
+
 static void* allocate(size_t bytes) {
   unsigned char* p = (unsigned char*)calloc(bytes + 64, 1);
   if (p == NULL) {
@@ -52,21 +85,39 @@ static unsigned char* read_file(const char* folder, const char* name, size_t* si
   return bytes;
 }
 
+static int is_less(const void* a, const void* b) {
+  const double x = *(const double*)a, y = *(const double*)b;
+  return (x > y) - (x < y);
+}
+
+/* What passed between two moments of every iteration: median, and least in *least. */
+static double median_of(double* values, const double* all, size_t count, int from, int to,
+                        double* least) {
+  size_t n;
+  for (n = 0; n < count; ++n) {
+    values[n] = all[n * kMoments + (size_t)to] - all[n * kMoments + (size_t)from];
+  }
+  qsort(values, count, sizeof *values, is_less);
+  *least = values[0];
+  return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
 int main(int argc, char** argv) {
   const char* folder = argc > 1 ? argv[1] : ".";
   const long count = argc > 2 ? atol(argv[2]) : 10;
+  const int has_layers = argc > 3 && strcmp(argv[3], "--layers") == 0;
+  const int wants_marks = argc > 3 && strcmp(argv[3], "--marks") == 0;
   size_t size, offset;
   unsigned char *blob, *vectors, *arena;
   unsigned char* in[@NAME@_INPUTS + 1];
   unsigned char* out[@NAME@_OUTPUTS + 1];
   unsigned checksum = 0;
   @name@_model model;
-  clock_t start;
-  double seconds;
+  double *all, *values, median, least;
   long n;
   int i;
-  if (count < 1) {
-    fprintf(stderr, "usage: bench FOLDER N\n");
+  if (count < 1 || argc > 4 || (argc > 3 && !has_layers && !wants_marks)) {
+    fprintf(stderr, "usage: bench FOLDER N [--layers|--marks]\n");
     return 2;
   }
   blob = read_file(folder, "model.qpk", &size);
@@ -85,17 +136,44 @@ int main(int argc, char** argv) {
   }
   for (i = 0; i < @NAME@_OUTPUTS; ++i) out[i] = (unsigned char*)allocate(output_bytes[i]);
   arena = (unsigned char*)allocate(@NAME@_ARENA_BYTES);
+  all = (double*)allocate((size_t)count * kMoments * sizeof *all);
+  values = (double*)allocate((size_t)count * sizeof *values);
   run_model(&model, arena, in, out); /* warm caches */
-  start = clock();
-  for (n = 0; n < count; ++n) run_model(&model, arena, in, out);
-  seconds = (double)(clock() - start) / (double)CLOCKS_PER_SEC;
+#if !defined(__unix__)
+  if (wants_marks) {
+    fprintf(stderr, "bench: no marks on this system\n");
+    return 2;
+  }
+#endif
+  has_marks = wants_marks;
+  for (n = 0; n < count; ++n) {
+#if defined(__unix__)
+    if (has_marks) close(-100000);
+#endif
+    if (!wants_marks) {
+      moments = all + (size_t)n * kMoments;
+      moments[0] = now();
+    }
+    run_model(&model, arena, in, out);
+  }
   for (i = 0; i < @NAME@_OUTPUTS; ++i) {
     for (offset = 0; offset < output_bytes[i]; ++offset) {
       checksum = checksum * 31u + out[i][offset];
     }
   }
-  printf("%ld inferences, %.1f us each, checksum %08x\n", count, 1e6 * seconds / (double)count,
-         checksum);
+  if (wants_marks) {
+    printf("%ld inferences, checksum %08x\n", count, checksum);
+    return 0;
+  }
+  median = median_of(values, all, (size_t)count, 0, @NAME@_LAYERS, &least);
+  printf("%ld inferences, %.1f us each, at least %.1f, checksum %08x\n", count,
+         median / 1e3, least / 1e3, checksum);
+  if (!has_layers) return 0;
+  printf("total median %.1f min %.1f\n", median, least);
+  for (i = 0; i < @NAME@_LAYERS; ++i) {
+    median = median_of(values, all, (size_t)count, i, i + 1, &least);
+    printf("layer %d median %.1f min %.1f\n", i, median, least);
+  }
   return 0;
 }
 )C";
@@ -120,9 +198,9 @@ add_library(@name@_kernels OBJECT
 @KERNELS@)
 add_library(@name@ STATIC src/model.c $<TARGET_OBJECTS:@name@_kernels>)
 add_executable(@name@_selftest selftest.c $<TARGET_OBJECTS:@name@_kernels>)
-add_executable(@name@_bench bench.c)
-target_link_libraries(@name@_bench PRIVATE @name@)
+add_executable(@name@_bench bench.c $<TARGET_OBJECTS:@name@_kernels>)
 target_include_directories(@name@_selftest PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_include_directories(@name@_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 foreach(target @name@_kernels @name@ @name@_selftest @name@_bench)
   target_include_directories(${target} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/include)
   if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")

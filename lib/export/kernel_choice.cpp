@@ -194,6 +194,11 @@ Measurement read_measurement(const std::filesystem::path& file) {
   return parse_measurement(read_file(file, kMaxMeasurementBytes), file.string());
 }
 
+Family exported_family(const Graph& graph, const Node& node, bool has_panels) {
+  if (has_panels) return Family::BitSerial;
+  return possible(graph, node, std::get<op::QConv2d>(node.op)).front();
+}
+
 std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
                                                        const KernelTarget& target) {
   std::vector<std::vector<Candidate>> candidates(graph.nodes().size());

@@ -49,6 +49,10 @@ struct LayerChoice {
   std::string reason;
 };
 
+/// The family that a convolution runs on once it is exported; `has_panels`: its weights
+/// lie in bit panels.
+Family exported_family(const Graph& integer_graph, const Node& node, bool has_panels);
+
 /// One entry for each node of an Integer graph, nothing where it is no convolution. A
 /// measured value takes the place of the estimate of that layer and family. Values in
 /// cycles count as they are; others are divided by what one cycle took over all rows of

@@ -229,20 +229,12 @@ VerifyResult run_target(const std::filesystem::path& folder, const Truth& truth,
 }
 
 std::vector<const Target*> chosen_targets(const std::vector<std::string>& names) {
+  for (const std::string& name : names) find_target(name, "verify");
   std::vector<const Target*> chosen;
-  std::set<std::string> known;
   for (const Target& target : verify_targets()) {
-    known.insert(target.name);
     if (names.empty() || std::ranges::find(names, target.name) != names.end()) {
       chosen.push_back(&target);
     }
-  }
-  for (const std::string& name : names) {
-    if (known.contains(name)) continue;
-    const std::string near = nearest(name, known);
-    throw Error(ExitCode::Usage, "verify",
-                fmt::format("unknown target '{}'", printable(name)),
-                near.empty() ? std::string() : fmt::format("did you mean '{}'?", near));
   }
   return chosen;
 }

@@ -25,6 +25,9 @@ struct Target {
 /// All known targets; `host` first.
 const std::vector<Target>& verify_targets();
 
+/// The row of that name. Throws Error(Usage) that says `where` and the nearest name.
+const Target& find_target(const std::string& name, const std::string& where);
+
 enum class VerifyStatus { Passed, Failed, NotTested };
 std::string_view status_name(VerifyStatus status);  // "passed", "failed", "not_tested"
 

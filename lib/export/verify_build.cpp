@@ -90,9 +90,9 @@ void probe(TargetBuild& build) {
 
 void compile_all(const std::filesystem::path& folder,
                  const std::vector<std::string>& kernel_files,
-                 std::vector<TargetBuild>& builds, int threads) {
+                 std::vector<TargetBuild>& builds, int threads, const std::string& name) {
   // The largest file first: it is the longest compilation.
-  std::vector<std::string> files{"selftest.c"};
+  std::vector<std::string> files{name + ".c"};
   files.insert(files.end(), kernel_files.begin(), kernel_files.end());
   std::vector<std::string> faults(builds.size() * files.size());
   const auto count = static_cast<std::int64_t>(faults.size());
@@ -101,7 +101,7 @@ void compile_all(const std::filesystem::path& folder,
     const TargetBuild& build = builds[static_cast<std::size_t>(item) % builds.size()];
     if (!build.not_tested.empty()) return;
     std::vector<std::string> call = compiler_call(*build.target);
-    // Quoted includes of selftest.c are relative to the folder.
+    // Quoted includes of selftest.c and bench.c are relative to the folder.
     call.insert(call.end(),
                 {"-I" + (folder / "include").string(), "-I" + folder.string(), "-c",
                  (folder / files[file]).string(), "-o", fmt::format("{}.o", file)});
@@ -124,7 +124,7 @@ void compile_all(const std::filesystem::path& folder,
         std::vector<std::string> call = compiler_call(*build.target);
         for (std::size_t file = 0; file < files.size(); ++file)
           call.push_back(fmt::format("{}.o", file));
-        call.insert(call.end(), {"-o", build.program().string()});
+        call.insert(call.end(), {"-o", build.program(name).string()});
         const ProcessResult result = run_process(call, build.work, kCompileLimit);
         if (result.exit_code != 0)
           build.fault = "does not link: " + excerpt(result.output);

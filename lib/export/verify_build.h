@@ -21,19 +21,22 @@ struct TargetBuild {
   std::string compiler_version;  // first line of --version
   std::string not_tested;        // why the target cannot be tested here; empty if it can
   std::string fault;             // a compiler's or linker's complaint about the export
-  std::filesystem::path program() const { return work / "selftest"; }
+  std::filesystem::path program(const std::string& name = "selftest") const {
+    return work / name;
+  }
 };
 
 /// Finds compiler and emulator, then compiles, links and runs an empty program, so that
 /// what is missing on this machine is told apart from what is wrong with the export.
 void probe(TargetBuild& build);
 
-/// Compiles selftest.c and `kernel_files` (relative to `folder`) for every build that can
-/// be tested, one compiler process a file, `threads` at once, then links. Warnings are
-/// errors.
+/// Compiles NAME.c (selftest, bench) and `kernel_files` (relative to `folder`) for every
+/// build that can be tested, one compiler process a file, `threads` at once, then links.
+/// Warnings are errors.
 void compile_all(const std::filesystem::path& folder,
                  const std::vector<std::string>& kernel_files,
-                 std::vector<TargetBuild>& builds, int threads);
+                 std::vector<TargetBuild>& builds, int threads,
+                 const std::string& name = "selftest");
 
 /// Runs the built selftest with `arguments` under the target's runner.
 ProcessResult run_selftest(const TargetBuild& build,

@@ -2,6 +2,13 @@
 // The targets as rows.
 #include "lib/export/verify.h"
 
+#include <fmt/format.h>
+
+#include <set>
+
+#include "lib/core/error.h"
+#include "lib/core/names.h"
+
 namespace qopt::emit {
 
 const std::vector<Target>& verify_targets() {
@@ -26,6 +33,17 @@ const std::vector<Target>& verify_targets() {
       {"riscv64", "riscv64-linux-gnu-gcc", {"-static"}, {"qemu-riscv64"}},
   };
   return kTargets;
+}
+
+const Target& find_target(const std::string& name, const std::string& where) {
+  std::set<std::string> known;
+  for (const Target& target : verify_targets()) {
+    if (target.name == name) return target;
+    known.insert(target.name);
+  }
+  const std::string near = nearest(name, known);
+  throw Error(ExitCode::Usage, where, fmt::format("unknown target '{}'", printable(name)),
+              near.empty() ? std::string() : fmt::format("did you mean '{}'?", near));
 }
 
 std::string_view status_name(VerifyStatus status) {
