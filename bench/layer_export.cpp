@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One layer with seeded weights, exported as `compress` exports it, golden vectors
-// included: layer_export KIND HxWxCIN-COUT BITS FOLDER. scripts/bench_layer compiles the
-// folder into a program. Knows no kernel and no target.
+// included: layer_export KIND HxWxCIN-COUT BITS FOLDER [CORE]. scripts/bench_layer
+// compiles the folder into a program. Knows no kernel and no target.
 //
 //   KIND  conv3x3, conv1x1, dwconv3x3, dwconv5x5, linear; a suffix s2 (conv3x3s2) is
 //         stride 2. Borders are padded by kernel / 2 with real zero.
@@ -144,17 +144,18 @@ Graph build(const LayerForm& form) {
 }
 
 int run(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: layer_export KIND HxWxCIN-COUT BITS FOLDER\n");
+  if (argc != 5 && argc != 6) {
+    std::fprintf(stderr, "usage: layer_export KIND HxWxCIN-COUT BITS FOLDER [CORE]\n");
     return 2;
   }
+  const emit::KernelTarget target{&emit::find_core(argc == 6 ? argv[5] : "generic"), {}};
   const LayerForm form = parse(argv[1], argv[2], argv[3]);
   const Graph graph = build(form);
   std::int64_t macs = 0;
   for (const std::int64_t m : count_macs(graph)) macs += m;
   emit::ExportSizes sizes;
   const emit::Artifact artifact =
-      emit::export_folder(graph, {}, {.name = "layer"}, 1, 1, &sizes);
+      emit::export_folder(graph, {}, {.name = "layer", .target = target}, 1, 1, &sizes);
   std::filesystem::create_directories(argv[4]);
   emit::write_files(artifact, argv[4]);
   std::printf("macs %lld blob_bytes %llu arena_bytes %llu\n",
