@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // bench.c and CMakeLists.txt of an export: fixed texts with a few holes.
+#include <fmt/ranges.h>
+
 #include "lib/core/error.h"
 #include "lib/export/c_files.h"
 #include "lib/export/c_template.h"
+#include "lib/export/isa_flags.h"
 
 namespace qopt::emit {
 namespace {
@@ -31,7 +34,7 @@ static void on_layer(int layer);
 static const size_t input_bytes[] = {@INPUT_BYTES@};
 static const size_t output_bytes[] = {@OUTPUT_BYTES@};
 
-@ADAPTER@
+@KERNELS@@ADAPTER@
 /* Moments: the beginning of an iteration, then the end of each layer. */
 enum { kMoments = @NAME@_LAYERS + 1 };
 static double* moments;
@@ -161,6 +164,9 @@ int main(int argc, char** argv) {
       checksum = checksum * 31u + out[i][offset];
     }
   }
+#if defined(QRT_DISPATCH)
+  print_kernels();
+#endif
   if (wants_marks) {
     printf("%ld inferences, checksum %08x\n", count, checksum);
     return 0;
@@ -183,6 +189,7 @@ constexpr std::string_view kBuild = R"(# SPDX-License-Identifier: MIT
 #   cmake -S . -B build -DCMAKE_C_FLAGS=-mavx2
 #   cmake -S . -B build -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc \
 #         -DCMAKE_C_FLAGS=-march=armv8.2-a+dotprod
+# or with -DQRT_DISPATCH=ON the processor's features when the program starts (Linux, x86).
 # Threads are optional: -DTHREADS=pthreads or -DTHREADS=openmp adds the hook of that name to the
 # library and lets selftest take --threads N.
 cmake_minimum_required(VERSION 3.10)
@@ -190,18 +197,33 @@ project(@name@ C)
 set(CMAKE_C_STANDARD 99)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
+option(QRT_DISPATCH "Carry the kernels of several instruction sets, choose when it starts" OFF)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
 
 add_library(@name@_kernels OBJECT
 @KERNELS@)
+if(QRT_DISPATCH)
+  # Each file for its own instruction set; another machine's compiler refuses the first flag.
+  include(CheckCCompilerFlag)
+  function(qrt_flags file first)
+    string(MAKE_C_IDENTIFIER "QRT_HAS${first}" is_known)
+    check_c_compiler_flag(${first} ${is_known})
+    if(${is_known})
+      set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS ${first} ${ARGN})
+    endif()
+  endfunction()
+@FLAGS@endif()
 add_library(@name@ STATIC src/model.c $<TARGET_OBJECTS:@name@_kernels>)
 add_executable(@name@_selftest selftest.c $<TARGET_OBJECTS:@name@_kernels>)
 add_executable(@name@_bench bench.c $<TARGET_OBJECTS:@name@_kernels>)
 target_include_directories(@name@_selftest PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_include_directories(@name@_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 foreach(target @name@_kernels @name@ @name@_selftest @name@_bench)
+  if(QRT_DISPATCH)
+    target_compile_definitions(${target} PUBLIC QRT_DISPATCH)
+  endif()
   target_include_directories(${target} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/include)
   if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
     target_compile_options(${target} PRIVATE -Wall -Wextra -Werror -Wconversion -pedantic)
@@ -240,6 +262,18 @@ std::string byte_list(const std::vector<PortCode>& ports) {
 
 }  // namespace
 
+const char* const kPrintKernels = R"C(#if defined(QRT_DISPATCH)
+static void print_kernels(void) {
+  const char* names[QRT_ISA_COUNT];
+  const int count = qrt_kernel_isas(names);
+  int i;
+  printf("kernels");
+  for (i = 0; i < count; ++i) printf(" %s", names[i]);
+  printf("\n");
+}
+#endif
+)C";
+
 std::string fill_template(std::string_view text,
                           const std::map<std::string, std::string, std::less<>>& holes) {
   std::string out;
@@ -264,6 +298,7 @@ std::string bench_source(const CodeContext& context) {
                                 {"NAME", context.names.macro_prefix},
                                 {"INPUT_BYTES", byte_list(context.names.inputs)},
                                 {"OUTPUT_BYTES", byte_list(context.names.outputs)},
+                                {"KERNELS", kPrintKernels},
                                 {"ADAPTER", adapter.text()}});
 }
 
@@ -272,7 +307,15 @@ std::string build_file(const CodeContext& context,
   std::string list;
   for (const std::string& path : kernel_files)
     list += (list.empty() ? "  " : "\n  ") + path;
-  return fill_template(kBuild, {{"name", context.names.prefix}, {"KERNELS", list}});
+  std::string flags;
+  for (const std::string& path : kernel_files) {
+    for (const IsaFlags& row : isa_flags()) {
+      if (!path.ends_with(row.ending)) continue;
+      flags += fmt::format("  qrt_flags({} {})\n", path, fmt::join(row.flags, " "));
+    }
+  }
+  return fill_template(
+      kBuild, {{"name", context.names.prefix}, {"KERNELS", list}, {"FLAGS", flags}});
 }
 
 }  // namespace qopt::emit

@@ -37,6 +37,7 @@ typedef struct {
 } tensor_info;
 
 @TABLES@
+@KERNELS@
 /* Guards on both sides of the arena must survive every run. */
 enum { kGuardBytes = 64 };
 
@@ -238,6 +239,9 @@ int main(int argc, char** argv) {
                                        : qrt_status_text((qrt_status)status));
     return 1;
   }
+#if defined(QRT_DISPATCH)
+  print_kernels();
+#endif
   for (i = 0; i < @NAME@_INPUTS; ++i) {
     in[i] = (unsigned char*)allocate(input_info[i].bytes);
     input_bytes += input_info[i].bytes;
@@ -391,6 +395,7 @@ void write_adapter(CWriter& w, const CodeContext& context, bool is_parallel) {
 std::string selftest_source(const CodeContext& context) {
   return fill_template(kText, {{"name", context.names.prefix},
                                {"NAME", context.names.macro_prefix},
+                               {"KERNELS", kPrintKernels},
                                {"TABLES", tables(context)}});
 }
 

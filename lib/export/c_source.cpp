@@ -241,6 +241,9 @@ void write_init(CWriter& w, const CodeContext& context) {
         "QRT_BLOB_NO_SECTION");
     w.statement("model->weights[i] = section.bytes");
   }
+  w.directive("if defined(QRT_DISPATCH)");
+  w.statement("qrt_select_kernels()");
+  w.directive("endif");
   w.statement("return 0");
 }
 

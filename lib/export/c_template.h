@@ -15,6 +15,9 @@ namespace qopt::emit {
 std::string fill_template(std::string_view text,
                           const std::map<std::string, std::string, std::less<>>& holes);
 
+/// print_kernels(), where the program dispatches: which instruction sets it chose from.
+extern const char* const kPrintKernels;
+
 /// run_model(): the model's typed run function behind arrays of byte pointers.
 void write_adapter(CWriter& w, const CodeContext& context, bool is_parallel);
 

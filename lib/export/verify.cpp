@@ -193,6 +193,47 @@ std::int64_t affordable_vectors(const Truth& truth, bool is_emulated) {
                                   static_cast<std::int64_t>(truth.vectors.size()));
 }
 
+/// "; cortex-a72: c neon" of a program that says which kernels it chose; else empty.
+std::string chosen_kernels(const std::string& output,
+                           const std::vector<std::string>& runner) {
+  constexpr std::string_view kWord = "kernels ";
+  const std::size_t at = output.starts_with(kWord) ? 0 : output.find("\nkernels ");
+  if (at == std::string::npos) return {};
+  const std::size_t begin = output.find(kWord, at) + kWord.size();
+  return fmt::format("; {}: {}", runner.empty() ? "here" : runner.back(),
+                     printable(output.substr(begin, output.find('\n', begin) - begin)));
+}
+
+/// One run of the selftest under `runner`; adds to a result that has passed so far.
+void run_on(const std::filesystem::path& folder, const Truth& truth,
+            const TargetBuild& build, const std::vector<std::string>& runner,
+            VerifyResult& result) {
+  const std::int64_t vectors = affordable_vectors(truth, !runner.empty());
+  const ProcessResult run =
+      run_selftest(build, {folder.string(), "--vectors", fmt::format("{}", vectors)},
+                   kRunLimit, &runner);
+  const std::string line = verdict(run.output);
+  result.detail += chosen_kernels(run.output, runner);
+  if (run.exit_code == 0 && line.starts_with("PASS ")) {
+    const bool is_first = result.vectors == 0;
+    result.vectors = vectors;
+    if (is_first && static_cast<std::size_t>(vectors) < truth.vectors.size()) {
+      result.detail += fmt::format(" ({} of {} vectors)", vectors, truth.vectors.size());
+    }
+    return;
+  }
+  result.status = VerifyStatus::Failed;
+  if (run.timed_out) {
+    result.detail += fmt::format(": did not end within {} s", kRunLimit.count());
+  } else if (line.empty()) {
+    result.detail += fmt::format(": ended with code {}: {}", run.exit_code,
+                                 printable(run.output.substr(0, 300)));
+  } else {
+    result.detail += ": " + printable(line);
+    result.mismatch = parse_failure(folder, truth, build, line);
+  }
+}
+
 VerifyResult run_target(const std::filesystem::path& folder, const Truth& truth,
                         const TargetBuild& build) {
   VerifyResult result{build.target->name, VerifyStatus::NotTested, 0, build.not_tested,
@@ -204,26 +245,12 @@ VerifyResult run_target(const std::filesystem::path& folder, const Truth& truth,
     result.detail += ": " + build.fault;
     return result;
   }
-  const std::int64_t vectors = affordable_vectors(truth, !build.target->runner.empty());
-  const ProcessResult run = run_selftest(
-      build, {folder.string(), "--vectors", fmt::format("{}", vectors)}, kRunLimit);
-  const std::string line = verdict(run.output);
-  if (run.exit_code == 0 && line.starts_with("PASS ")) {
-    result.status = VerifyStatus::Passed;
-    result.vectors = vectors;
-    if (static_cast<std::size_t>(vectors) < truth.vectors.size()) {
-      result.detail += fmt::format(" ({} of {} vectors)", vectors, truth.vectors.size());
+  result.status = VerifyStatus::Passed;
+  run_on(folder, truth, build, build.target->runner, result);
+  for (const std::vector<std::string>& runner : build.target->further_runners) {
+    if (result.status == VerifyStatus::Passed) {
+      run_on(folder, truth, build, runner, result);
     }
-    return result;
-  }
-  if (run.timed_out) {
-    result.detail += fmt::format(": did not end within {} s", kRunLimit.count());
-  } else if (line.empty()) {
-    result.detail += fmt::format(": ended with code {}: {}", run.exit_code,
-                                 printable(run.output.substr(0, 300)));
-  } else {
-    result.detail += ": " + printable(line);
-    result.mismatch = parse_failure(folder, truth, build, line);
   }
   return result;
 }

@@ -16,11 +16,15 @@ namespace qopt::emit {
 /// One row of the target table: how to compile for it and how to run the result.
 struct Target {
   std::string name;      // "host", "portable", "x86-avx2", "aarch64",
-                         // "aarch64-dotprod", "armv7-neon", "riscv64"
+                         // "aarch64-dotprod", "armv7-neon", "riscv64", ...
   std::string compiler;  // searched on PATH
   std::vector<std::string> flags;
   std::vector<std::string>
       runner;  // empty: native; else e.g. {"qemu-aarch64", "-L", ...}
+  // A program that carries several instruction sets: the machine whose kernels it has
+  // (isa_flags.h), and further processors that the same program must be right on.
+  std::string_view machine = {};
+  std::vector<std::vector<std::string>> further_runners = {};
 };
 /// All known targets; `host` first.
 const std::vector<Target>& verify_targets();

@@ -7,6 +7,7 @@
 #include "lib/core/names.h"
 #include "lib/core/parallel.h"
 #include "lib/export/artifact.h"
+#include "lib/export/isa_flags.h"
 
 namespace qopt::emit {
 namespace {
@@ -105,6 +106,9 @@ void compile_all(const std::filesystem::path& folder,
     call.insert(call.end(),
                 {"-I" + (folder / "include").string(), "-I" + folder.string(), "-c",
                  (folder / files[file]).string(), "-o", fmt::format("{}.o", file)});
+    for (std::string& flag : flags_of(files[file], build.target->machine)) {
+      call.push_back(std::move(flag));
+    }
     const ProcessResult result = run_process(call, build.work, kCompileLimit);
     if (result.exit_code != 0) {
       faults[static_cast<std::size_t>(item)] =
@@ -132,8 +136,9 @@ void compile_all(const std::filesystem::path& folder,
 }
 
 ProcessResult run_selftest(const TargetBuild& build,
-                           const std::vector<std::string>& arguments, seconds limit) {
-  std::vector<std::string> call = build.target->runner;
+                           const std::vector<std::string>& arguments, seconds limit,
+                           const std::vector<std::string>* runner) {
+  std::vector<std::string> call = runner != nullptr ? *runner : build.target->runner;
   call.push_back(build.program().string());
   call.insert(call.end(), arguments.begin(), arguments.end());
   return run_process(call, build.work, limit);

@@ -38,9 +38,10 @@ void compile_all(const std::filesystem::path& folder,
                  std::vector<TargetBuild>& builds, int threads,
                  const std::string& name = "selftest");
 
-/// Runs the built selftest with `arguments` under the target's runner.
+/// Runs the built selftest with `arguments` under the target's runner, or another.
 ProcessResult run_selftest(const TargetBuild& build,
                            const std::vector<std::string>& arguments,
-                           std::chrono::seconds limit);
+                           std::chrono::seconds limit,
+                           const std::vector<std::string>* runner = nullptr);
 
 }  // namespace qopt::emit

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The targets as rows.
+#include "lib/export/isa_flags.h"
 #include "lib/export/verify.h"
 
 #include <fmt/format.h>
@@ -31,6 +32,19 @@ const std::vector<Target>& verify_targets() {
        {"-static", "-march=armv7-a", "-mfpu=neon", "-mfloat-abi=hard"},
        {"qemu-arm", "-cpu", "cortex-a15"}},
       {"riscv64", "riscv64-linux-gnu-gcc", {"-static"}, {"qemu-riscv64"}},
+      // One program, which chooses its kernels when it starts.
+      {"host-dispatch", "cc", {"-DQRT_DISPATCH"}, {}, host_machine()},
+      {"aarch64-dispatch",
+       "aarch64-linux-gnu-gcc",
+       {"-static", "-DQRT_DISPATCH"},
+       {"qemu-aarch64", "-cpu", "cortex-a72"},
+       "aarch64",
+       {{"qemu-aarch64", "-cpu", "neoverse-n1"}, {"qemu-aarch64", "-cpu", "max"}}},
+      {"armv7-dispatch",
+       "arm-linux-gnueabihf-gcc",
+       {"-static", "-DQRT_DISPATCH"},
+       {"qemu-arm", "-cpu", "cortex-a15"},
+       "arm"},
   };
   return kTargets;
 }

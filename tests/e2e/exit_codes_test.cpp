@@ -90,6 +90,12 @@ TEST_CASE("success prints the result on standard output and steps on standard er
   CHECK(verify.code == 0);
   CHECK(verify.out.find("portable") != std::string::npos);
   CHECK(qopt({"compare", job.out(), job.out()}).code == 0);
+  const Finished timed = qopt({"bench", job.out(), "--iterations", "3"});
+  CHECK(timed.code == 0);
+  CHECK(timed.out.find("microseconds over 3 iterations") != std::string::npos);
+  const Finished times =
+      qopt({"bench", job.out(), "--iterations", "2", "--format", "json"});
+  CHECK(nlohmann::json::parse(times.out).at("layers").size() > 1);
 }
 
 TEST_CASE("gates and bit-exactness have their own codes") {
@@ -114,6 +120,8 @@ TEST_CASE("gates and bit-exactness have their own codes") {
   job.bench.write("result/model.qpk", random_bytes(3, 500));
   CHECK(qopt({"eval", job.out()}).code == 4);
   CHECK(qopt({"verify", job.path("")}).code == 4);
+  CHECK(qopt({"bench", job.path("")}).code == 4);
+  CHECK(qopt({"bench", job.out()}).code == 4);
   CHECK(qopt({"compare", job.path(""), job.path("")}).code != 0);
 }
 
@@ -129,6 +137,10 @@ TEST_CASE("usage") {
                                              {"inspect", "m.pt"},
                                              {"inspect", "m.pt", "--input", "axb"},
                                              {"compare", "a"},
+                                             {"bench"},
+                                             {"bench", "x", "--iterations", "0"},
+                                             {"bench", "x", "--format", "xml"},
+                                             {"bench", "x", "--target", "hots"},
                                              {"verify", "x", "--target", ""}}) {
     const Finished run = qopt(wrong);
     INFO(run.err);

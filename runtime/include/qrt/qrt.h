@@ -454,31 +454,66 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #define QRT_HAS_i8mm 0
 #endif
 
+/* Which instruction sets this program has kernels of: the same, or with QRT_DISPATCH all
+ * of the architecture. Then each kernel file is compiled with flags of its own, and
+ * qrt_select_kernels chooses by what the processor has (src/dispatch.c). */
+#define QRT_ISAS   \
+  QRT_ISA(c)       \
+  QRT_ISA(avx2)    \
+  QRT_ISA(vpopcnt) \
+  QRT_ISA(vnni) QRT_ISA(armv7) QRT_ISA(neon) QRT_ISA(dotprod) QRT_ISA(i8mm)
+#define QRT_ISA_COUNT 8
+#define QRT_BUILT_c 1
+#if defined(QRT_DISPATCH) && !defined(QRT_FORCE_PORTABLE) && \
+    (defined(__x86_64__) || defined(__i386__))
+#define QRT_BUILT_avx2 1
+#define QRT_BUILT_vpopcnt 1
+#define QRT_BUILT_vnni 1
+#else
+#define QRT_BUILT_avx2 QRT_HAS_avx2
+#define QRT_BUILT_vpopcnt QRT_HAS_vpopcnt
+#define QRT_BUILT_vnni QRT_HAS_vnni
+#endif
+#if defined(QRT_DISPATCH) && !defined(QRT_FORCE_PORTABLE) && defined(__aarch64__)
+#define QRT_BUILT_neon 1
+#define QRT_BUILT_dotprod 1
+#define QRT_BUILT_i8mm 1
+#else
+#define QRT_BUILT_neon QRT_HAS_neon
+#define QRT_BUILT_dotprod QRT_HAS_dotprod
+#define QRT_BUILT_i8mm QRT_HAS_i8mm
+#endif
+#if defined(QRT_DISPATCH) && !defined(QRT_FORCE_PORTABLE) && defined(__arm__)
+#define QRT_BUILT_armv7 1
+#else
+#define QRT_BUILT_armv7 QRT_HAS_armv7
+#endif
+
 /* Declarations. */
 #define QRT_KERNEL(op, types, isa, symbol) qrt_##op##_fn symbol;
 #include "qrt/kernels.inc"
 #undef QRT_KERNEL
 
-/* QRT_IF_<isa>(tokens) keeps the tokens where the instruction set is there. */
+/* QRT_IF_<isa>(tokens) keeps the tokens where the program has kernels of it. */
 #define QRT_IF_0(...)
 #define QRT_IF_1(...) __VA_ARGS__
 #define QRT_IF_JOIN(flag) QRT_IF_##flag
 #define QRT_IF_FLAG(flag) QRT_IF_JOIN(flag)
-#define QRT_IF_c QRT_IF_FLAG(QRT_HAS_c)
-#define QRT_IF_avx2 QRT_IF_FLAG(QRT_HAS_avx2)
-#define QRT_IF_vpopcnt QRT_IF_FLAG(QRT_HAS_vpopcnt)
-#define QRT_IF_vnni QRT_IF_FLAG(QRT_HAS_vnni)
-#define QRT_IF_armv7 QRT_IF_FLAG(QRT_HAS_armv7)
-#define QRT_IF_neon QRT_IF_FLAG(QRT_HAS_neon)
-#define QRT_IF_dotprod QRT_IF_FLAG(QRT_HAS_dotprod)
-#define QRT_IF_i8mm QRT_IF_FLAG(QRT_HAS_i8mm)
+#define QRT_IF_c QRT_IF_FLAG(QRT_BUILT_c)
+#define QRT_IF_avx2 QRT_IF_FLAG(QRT_BUILT_avx2)
+#define QRT_IF_vpopcnt QRT_IF_FLAG(QRT_BUILT_vpopcnt)
+#define QRT_IF_vnni QRT_IF_FLAG(QRT_BUILT_vnni)
+#define QRT_IF_armv7 QRT_IF_FLAG(QRT_BUILT_armv7)
+#define QRT_IF_neon QRT_IF_FLAG(QRT_BUILT_neon)
+#define QRT_IF_dotprod QRT_IF_FLAG(QRT_BUILT_dotprod)
+#define QRT_IF_i8mm QRT_IF_FLAG(QRT_BUILT_i8mm)
 
 #ifdef __cplusplus
 } /* extern "C" */
 #else
 /* The dispatch: one member for each op and types; a later row overrides an earlier one.
- * The table is constant and private to its file, so calls through it become direct calls.
- */
+ * Without QRT_DISPATCH the table is constant and private to its file, so calls through it
+ * become direct calls. */
 typedef struct {
 #define QRT_MEMBER_c(op, types) qrt_##op##_fn* op##_##types;
 #define QRT_MEMBER_avx2(op, types)
@@ -493,6 +528,14 @@ typedef struct {
 #undef QRT_KERNEL
 } qrt_dispatch;
 
+#if defined(QRT_DISPATCH)
+/* Filled once, before the first kernel runs; the same values whoever calls. */
+extern qrt_dispatch qrt;
+void qrt_select_kernels(void);
+/* Names of the instruction sets that are built and that this processor has, weakest
+ * first, into at most QRT_ISA_COUNT places; returns how many. */
+int qrt_kernel_isas(const char** names);
+#else
 #if defined(__clang__)
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Winitializer-overrides"
@@ -510,6 +553,7 @@ static const qrt_dispatch qrt = {
 #elif defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
+#endif /* QRT_DISPATCH */
 #endif /* __cplusplus */
 
 #endif /* QRT_QRT_H */
