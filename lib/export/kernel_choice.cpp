@@ -229,7 +229,7 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
     LayerChoice choice;
     if (row.front().family == Family::BitSerial &&
         in_rows[graph.nodes()[i].inputs[1].index]) {
-      std::ranges::rotate(row, row.begin() + 1);
+      std::rotate(row.begin(), row.begin() + 1, row.end());
       choice.reason = "its weights are also read as rows";
     }
     choice.chosen = row.front();
