@@ -72,17 +72,6 @@ static qrt_window window_of(int32_t o, int32_t kernel, int32_t stride, int32_t d
   return window;
 }
 
-/* Positions [begin, end) of an output row whose windows lie inside x from left to right.
- */
-static inline void inner_positions(const qrt_conv2d_params* p, int32_t* begin,
-                                   int32_t* end) {
-  const int32_t reach = (p->kw - 1) * p->dilation_w;
-  *begin = 0;
-  while (*begin < p->ow && *begin * p->stride_w < p->pad_left) ++*begin;
-  *end = p->ow;
-  while (*end > *begin && (*end - 1) * p->stride_w - p->pad_left + reach >= p->w) --*end;
-}
-
 static void run_depthwise(const qrt_conv2d_params* p, const void* x, const void* w,
                           const void* bias, const int32_t* multiplier,
                           const int8_t* shift, const int16_t* w_zero, void* y,

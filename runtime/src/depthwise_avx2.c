@@ -190,6 +190,16 @@ static void prepare_channels(qrt_depthwise_job* job, const void* w, const int32_
   }
 }
 
+/* Positions [begin, end) of an output row whose windows lie inside x from left to right.
+ */
+static void inner_positions(const qrt_conv2d_params* p, int32_t* begin, int32_t* end) {
+  const int32_t reach = (p->kw - 1) * p->dilation_w;
+  *begin = 0;
+  while (*begin < p->ow && *begin * p->stride_w < p->pad_left) ++*begin;
+  *end = p->ow;
+  while (*end > *begin && (*end - 1) * p->stride_w - p->pad_left + reach >= p->w) --*end;
+}
+
 /* Every sixteen channels of one position; the last sixteen begin earlier where channels
  * are no multiple. */
 static void depthwise_any(const qrt_depthwise_job* job, const int8_t* picture, int32_t oy,

@@ -294,6 +294,16 @@ static void prepare_channels(qrt_depthwise_job* job, const int32_t* bias,
   }
 }
 
+/* Positions [begin, end) of an output row whose windows lie inside x from left to right.
+ */
+static void inner_positions(const qrt_conv2d_params* p, int32_t* begin, int32_t* end) {
+  const int32_t reach = (p->kw - 1) * p->dilation_w;
+  *begin = 0;
+  while (*begin < p->ow && *begin * p->stride_w < p->pad_left) ++*begin;
+  *end = p->ow;
+  while (*end > *begin && (*end - 1) * p->stride_w - p->pad_left + reach >= p->w) --*end;
+}
+
 /* Positions [begin, end) of every row of an image, in bands of rows of which the first
  * cache keeps what sixteen channels leave for the next. */
 static void inner_bands(const qrt_depthwise_job* job, const int8_t* picture, int8_t* out,
