@@ -12,6 +12,8 @@
  *                      twice as many, which only weights that lie ready as rows get
  *   QRT_PANELS         1: the multiplication reads panels made by pack_panel, one for
  *                      each QRT_CONV_COLUMNS channels
+ *   QRT_PACKS_RUNS     1: pack_panel takes runs of any length and fills them up; 0: only
+ *                      runs that are filled up
  *   QRT_WEIGHT_OFFSET  what pack_panel adds to every weight; not 0: row_sums are there
  *   QRT_ROW_POSITIONS  blocks of up to so many positions do without the panel where
  *                      weights lie ready as rows: tile->panel is NULL then
@@ -35,12 +37,14 @@ typedef int8_t qrt_lane;
 typedef struct {
   const int8_t* const* rows; /* first code of each position */
   size_t count;              /* positions */
-  size_t segments, length, pitch;
+  size_t segments, run, length, pitch;
   size_t half; /* 16 where the last 8 codes of every run are nothing; else 0 */
   const int8_t* w[QRT_TILE_COLUMNS]; /* rows of segments * length codes */
-  const int8_t* panel;               /* the same, packed: segments * length codes of
-                                        QRT_CONV_COLUMNS channels each */
-  int narrow;                        /* no weight is -128 */
+  const void* next;                  /* the next tile's rows, for prefetching */
+  size_t next_bytes;
+  const int8_t* panel; /* the same, packed: segments * length codes of
+                          QRT_CONV_COLUMNS channels each */
+  int narrow;          /* no weight is -128 */
   /* The result: */
   int32_t base[QRT_TILE_COLUMNS], multiplier[QRT_TILE_COLUMNS];
   int32_t left[QRT_TILE_COLUMNS];  /* fraction bits of the base, N19 */
@@ -56,6 +60,7 @@ typedef struct {
   void* y;       /* position 0, first channel of the tile */
   size_t y_step; /* elements from one position to the next */
   size_t width;  /* channels of the tile that exist */
+  size_t next_width;
 } qrt_conv_tile;
 
 static void multiply_tile(const qrt_conv_tile* tile);
@@ -63,7 +68,8 @@ static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits
                          int odd);
 static int32_t sum_codes(const int8_t* codes, size_t count);
 #if QRT_PANELS
-static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel);
+static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
+                       int8_t* panel);
 #endif
 
 typedef struct {
@@ -253,7 +259,7 @@ static void unpack_weights(const qrt_conv_job* job, const uint8_t* packed, int8_
   const size_t depth = plan->segments * plan->run, gap = plan->length - plan->run;
   size_t s;
   unpack_codes(dst, packed, depth, job->p->weight_bits, job->p->odd_weights);
-  if (gap == 0) return;
+  if (QRT_PACKS_RUNS || gap == 0) return;
   for (s = plan->segments; s-- > 0;) {
     memmove(dst + s * plan->length, dst + s * plan->run, plan->run);
     memset(dst + s * plan->length + plan->run, (uint8_t)(256 - QRT_WEIGHT_OFFSET), gap);
@@ -262,7 +268,8 @@ static void unpack_weights(const qrt_conv_job* job, const uint8_t* packed, int8_
 
 /* True where rows of the blob are what the multiplication reads. */
 static int are_rows_ready(const qrt_conv_job* job) {
-  return job->p->weight_bits == 8 && job->plan.run == job->plan.length;
+  return job->p->weight_bits == 8 &&
+         (QRT_PACKS_RUNS || job->plan.run == job->plan.length);
 }
 
 /* The weights of channels [column, column + tile->width), in place where the blob already
@@ -275,6 +282,8 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
   const size_t filled = plan->segments * plan->length;
   const int in_place = are_rows_ready(job);
   size_t i;
+  tile->next = (const uint8_t*)w + (column + tile->width) * row_bytes;
+  tile->next_bytes = tile->next_width * row_bytes;
   for (i = 0; i < QRT_TILE_COLUMNS; ++i) {
     const uint8_t* row = (const uint8_t*)w + (column + i) * row_bytes;
     if (i >= tile->width) {
@@ -293,7 +302,8 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
     int8_t* panel = in_place ? job->unpacked : job->panel;
     tile->panel = panel;
     for (i = 0; i < tile->width; i += QRT_CONV_COLUMNS) {
-      pack_panel(tile->w + i, filled, panel + i * filled);
+      pack_panel(tile->w + i, plan->segments, QRT_PACKS_RUNS ? plan->run : plan->length,
+                 panel + i * filled);
     }
   }
 #endif
@@ -305,7 +315,7 @@ static void prepare_result(const qrt_conv_job* job, const int32_t* bias,
                            const int16_t* w_zero, size_t column, qrt_conv_tile* tile) {
   const qrt_conv2d_params* p = job->p;
   const uint32_t depth = (uint32_t)(job->plan.segments * job->plan.run);
-  const size_t filled = job->plan.segments * job->plan.length;
+  const size_t codes = QRT_PACKS_RUNS ? depth : job->plan.segments * job->plan.length;
   size_t i;
   tile->any_left = 0;
   for (i = 0; i < QRT_TILE_COLUMNS; ++i) {
@@ -314,8 +324,8 @@ static void prepare_result(const qrt_conv_job* job, const int32_t* bias,
     tile->w_zero[i] = w_zero ? w_zero[o] : 0;
     if (p->x_zero != 0) {
       sum = p->weight_sums ? (uint32_t)p->weight_sums[o]
-                           : (uint32_t)sum_codes(tile->w[i], filled) +
-                                 QRT_WEIGHT_OFFSET * ((uint32_t)filled - depth);
+                           : (uint32_t)sum_codes(tile->w[i], codes) +
+                                 QRT_WEIGHT_OFFSET * ((uint32_t)codes - depth);
       sum -= depth * (uint32_t)tile->w_zero[i];
     }
     tile->w_zero[i] += QRT_WEIGHT_OFFSET;
@@ -360,6 +370,7 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   tile.row_sums = has_sums ? job.row_sums : NULL;
   tile.same_w_zero = w_zero == NULL;
   tile.segments = job.plan.segments;
+  tile.run = job.plan.run;
   tile.length = job.plan.length;
   tile.pitch = job.plan.pitch;
   tile.half = job.plan.length - job.plan.run >= 8 ? 16 : 0;
@@ -393,6 +404,8 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
       for (column = 0; column < columns; column += tile_columns) {
         const size_t rest = columns - column;
         tile.width = rest < tile_columns ? rest : tile_columns;
+        tile.next_width =
+            rest - tile.width < tile_columns ? rest - tile.width : tile_columns;
         prepare_weights(&job, w, begin + column, &tile);
         prepare_result(&job, (const int32_t*)bias, multiplier, shift, w_zero,
                        begin + column, &tile);

@@ -9,6 +9,7 @@
 
 #define QRT_TILE_COLUMNS 16
 #define QRT_PANELS 1
+#define QRT_PACKS_RUNS 0
 #define QRT_WEIGHT_OFFSET 0
 #define QRT_ROW_POSITIONS 64
 
@@ -30,7 +31,9 @@ QRT_INLINE void transpose(const int8_t* const* rows, size_t k, int8_t* dst) {
   vst1q_s8(dst + 192, vreinterpretq_s8_s64(vtrn2q_s64(ab1, cd1)));
 }
 
-static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel) {
+static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
+                       int8_t* panel) {
+  const size_t depth = segments * run;
   size_t k, i;
   for (i = 0; i < 16; i += 4) {
     for (k = 0; k < depth; k += 16) transpose(w + i, k, panel + 16 * k + 4 * i);

@@ -8,13 +8,16 @@
 
 #define QRT_TILE_COLUMNS 16
 #define QRT_PANELS 1
+#define QRT_PACKS_RUNS 0
 #define QRT_WEIGHT_OFFSET 0
 #define QRT_ROW_POSITIONS 8
 
 #include "conv_neon.h"
 
 /* For every 8 codes of depth eight vectors: channels 0 and 1, channels 2 and 3, ... */
-static void pack_panel(const int8_t* const* w, size_t depth, int8_t* panel) {
+static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
+                       int8_t* panel) {
+  const size_t depth = segments * run;
   size_t k, i;
   for (i = 0; i < 16; i += 2) {
     for (k = 0; k < depth; k += 16) {

@@ -9,6 +9,7 @@
 
 #define QRT_TILE_COLUMNS 4
 #define QRT_PANELS 0
+#define QRT_PACKS_RUNS 0
 #define QRT_WEIGHT_OFFSET 0
 #define QRT_ROW_POSITIONS 0
 

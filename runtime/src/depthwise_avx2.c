@@ -46,14 +46,9 @@ static void finish_channels(const qrt_conv2d_params* p, const int32_t* sums,
     finish_channel(p, sums[i], bias[i], multiplier[i], shift[i], y, y_index + i);
 }
 
-typedef struct {
-  const qrt_conv2d_params* p;
-  const int32_t* multiplier;
-  /* Scratch: */
-  int32_t *base, *shift; /* [c] */
-  int8_t* taps;          /* [kh * kw][c] */
-  int8_t* zeros;         /* [c] of x_zero */
-} qrt_depthwise_job;
+#define QRT_CODE_OFFSET 0
+
+#include "depthwise_codes.h"
 
 /* Sixteen 32-bit numbers of sixteen channels, in the order of interleaved pairs: low has
  * channels 0 to 3 and 8 to 11, high 4 to 7 and 12 to 15. */
@@ -163,43 +158,6 @@ static void depthwise_row3(const qrt_depthwise_job* job, size_t c,
   }
 }
 
-/* Weights as [kh * kw][c] int8, and what the results need. */
-static void prepare_channels(qrt_depthwise_job* job, const void* w, const int32_t* bias,
-                             const int8_t* shift) {
-  const qrt_conv2d_params* p = job->p;
-  const size_t count = (size_t)p->kh * (size_t)p->kw, channels = (size_t)p->c;
-  const size_t row_bytes = qrt_row_bytes(count, p->weight_bits);
-  size_t c, t, done;
-  for (c = 0; c < channels; ++c) {
-    const uint8_t* row = (const uint8_t*)w + c * row_bytes;
-    const int left = shift[c] > 0 ? shift[c] : 0;
-    int32_t sum = 0; /* at most QRT_DEPTHWISE_TAPS codes */
-    qrt_lane eight[8];
-    for (done = 0; done < count; done += 8) {
-      const size_t some = count - done < 8 ? count - done : 8;
-      qrt_unpack_row(eight, row + done / 8 * p->weight_bits, some, p->weight_bits,
-                     p->odd_weights, 0);
-      for (t = 0; t < some; ++t) {
-        job->taps[(done + t) * channels + c] = (int8_t)eight[t];
-        sum += eight[t];
-      }
-    }
-    job->shift[c] = shift[c];
-    job->base[c] =
-        (int32_t)((uint32_t)bias[c] - (((uint32_t)p->x_zero * (uint32_t)sum) << left));
-  }
-}
-
-/* Positions [begin, end) of an output row whose windows lie inside x from left to right.
- */
-static void inner_positions(const qrt_conv2d_params* p, int32_t* begin, int32_t* end) {
-  const int32_t reach = (p->kw - 1) * p->dilation_w;
-  *begin = 0;
-  while (*begin < p->ow && *begin * p->stride_w < p->pad_left) ++*begin;
-  *end = p->ow;
-  while (*end > *begin && (*end - 1) * p->stride_w - p->pad_left + reach >= p->w) --*end;
-}
-
 /* Every sixteen channels of one position; the last sixteen begin earlier where channels
  * are no multiple. */
 static void depthwise_any(const qrt_depthwise_job* job, const int8_t* picture, int32_t oy,
@@ -249,19 +207,12 @@ static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const
                                 const void* bias, const int32_t* multiplier,
                                 const int8_t* shift, void* y, void* scratch) {
   const size_t channels = (size_t)p->c;
-  qrt_depthwise_job job;
+  const qrt_depthwise_job job =
+      prepare_job(p, w, (const int32_t*)bias, multiplier, shift, scratch);
   int8_t* out = (int8_t*)y;
-  int32_t image, oy, ox, begin, end;
-  job.p = p;
-  job.multiplier = multiplier;
-  job.base = (int32_t*)scratch;
-  job.shift = job.base + channels;
-  job.zeros = (int8_t*)(job.shift + channels);
-  job.taps = job.zeros + channels;
-  memset(job.zeros, (uint8_t)p->x_zero, channels);
-  prepare_channels(&job, w, (const int32_t*)bias, shift);
-  inner_positions(p, &begin, &end);
-  if (p->kh != 3 || p->kw != 3) end = begin;
+  const int32_t begin = job.begin;
+  const int32_t end = p->kh == 3 && p->kw == 3 ? job.end : begin;
+  int32_t image, oy, ox;
   for (image = 0; image < p->n; ++image) {
     const int8_t* picture =
         (const int8_t*)x + (size_t)image * (size_t)p->h * (size_t)p->w * channels;

@@ -18,13 +18,11 @@ qrt_dispatch qrt;
 #define QRT_CPU_c 1
 #if defined(__x86_64__) || defined(__i386__)
 #define QRT_CPU_avx2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt"))
-#define QRT_CPU_vpopcnt                                                        \
-  (QRT_CPU_avx2 && __builtin_cpu_supports("avx512f") &&                        \
-   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && \
-   __builtin_cpu_supports("avx512vpopcntdq"))
-#define QRT_CPU_vnni                                    \
+#define QRT_CPU_AVX512                                  \
   (QRT_CPU_avx2 && __builtin_cpu_supports("avx512f") && \
-   __builtin_cpu_supports("avx512vnni"))
+   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+#define QRT_CPU_vpopcnt (QRT_CPU_AVX512 && __builtin_cpu_supports("avx512vpopcntdq"))
+#define QRT_CPU_vnni (QRT_CPU_AVX512 && __builtin_cpu_supports("avx512vnni"))
 #elif defined(__linux__) && defined(__aarch64__)
 /* AdvSIMD is part of the architecture's base; bit 20 of AT_HWCAP is asimddp, bit 13 of
  * AT_HWCAP2 is i8mm. */

@@ -41,7 +41,8 @@ bool host_has_vpopcnt() {
 
 bool host_has_vnni() {
 #if defined(__x86_64__)
-  return host_has_avx2() && __builtin_cpu_supports("avx512vnni") != 0;
+  return host_has_avx2() && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni");
 #else
   return false;
 #endif
@@ -100,7 +101,7 @@ std::vector<Target> targets() {
   for (const std::string compiler : {"gcc-12", "clang-14", "clang-19"}) {
     rows.push_back({compiler + ", x86-avx512",
                     compiler,
-                    {"-O2", "-mavx2", "-mavx512f", "-mavx512vl", "-mavx512vpopcntdq",
+                    {"-O2", "-mavx2", "-mavx512vl", "-mavx512bw", "-mavx512vpopcntdq",
                      "-mavx512vnni"},
                     {},
                     "vnni",
@@ -113,8 +114,11 @@ std::vector<Target> targets() {
                   {"-O2", "-mavx2", "-mavx512vl", "-mavx512bw", "-mavx512vpopcntdq"},
                   {},
                   "vpopcnt"});
-  rows.push_back(
-      {"x86-vnni", "gcc", {"-O2", "-mavx2", "-mavx512f", "-mavx512vnni"}, {}, "vnni"});
+  rows.push_back({"x86-vnni",
+                  "gcc",
+                  {"-O2", "-mavx2", "-mavx512vl", "-mavx512bw", "-mavx512vnni"},
+                  {},
+                  "vnni"});
   rows.push_back({"x86-avx2, clang", "clang", {"-O0", "-mavx2"}, {}, "avx2"});
 #endif
   return rows;
@@ -247,6 +251,20 @@ std::vector<Fault> faults() {
        "if (i + 1 < count) qrt_store(y, i + 1, p->y_bytes, 0);"},
       {"ties rounded down", "x86-avx2", "src/avx2.h", "_mm256_and_si256(last, one)",
        "_mm256_andnot_si256(last, one)"},
+      {"weights of the next run taken along", "x86-vnni", "src/conv_vnni.c",
+       "(__mmask16)first_bytes(left < 16 ? left : 16)", "(__mmask16)(left ? -1 : 0)"},
+      {"rounded without a shift", "x86-vnni", "src/avx512.h",
+       "_mm512_test_epi32_mask(r->right, r->right),\n                                   "
+       "           _mm512_set1",
+       "(__mmask16)-1, _mm512_set1"},
+      {"great sums scaled the short way", "x86-vnni", "src/conv_vnni.c",
+       "!qrt_avx512_is_small(&r.result[0], depth)", "0"},
+      {"great sums scaled the short way, depthwise", "x86-vnni", "src/depthwise_vnni.c",
+       "job->base[c] > 1 << 29 ||", ""},
+      {"the last of an odd row forgotten", "x86-vnni", "src/depthwise_vnni.c",
+       "odd <= count % 2", "odd < 1"},
+      {"edges wrap around", "x86-vnni", "src/depthwise_vnni.c", "ix >= 0 && ix < p->w",
+       "ix >= 0"},
   };
 }
 

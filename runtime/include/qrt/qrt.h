@@ -428,7 +428,8 @@ void qrt_dequantize_f32(const void* codes, int32_t count, float scale, int32_t z
 #else
 #define QRT_HAS_vpopcnt 0
 #endif
-#if QRT_HAS_avx2 && defined(__AVX512F__) && defined(__AVX512VNNI__)
+#if QRT_HAS_avx2 && defined(__AVX512VL__) && defined(__AVX512BW__) && \
+    defined(__AVX512VNNI__)
 #define QRT_HAS_vnni 1
 #else
 #define QRT_HAS_vnni 0

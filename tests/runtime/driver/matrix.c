@@ -161,6 +161,33 @@ static void pick_deep(qrt_conv2d_params* p) {
   p->pad_top = p->pad_left = 1;
 }
 
+/* The first layer of a network for images: few channels, whose windows are gathered. */
+static void pick_image(qrt_conv2d_params* p) {
+  p->n = p->groups = 1;
+  p->c = pick(1, 4);
+  p->kh = p->kw = pick(3, 5);
+  p->h = p->w = pick(8, 16);
+  p->stride_h = p->stride_w = pick(1, 2);
+  p->dilation_h = p->dilation_w = 1;
+  p->pad_top = p->pad_left = p->kh / 2;
+  p->oh = p->ow = (p->h - 1) / p->stride_h + 1;
+}
+
+/* A depthwise 3x3 layer with enough channels and columns for the widest vectors. */
+static void pick_depthwise(qrt_conv2d_params* p) {
+  p->n = 1;
+  p->c = p->o = p->groups = pick(16, 80);
+  p->kh = p->kw = 3;
+  p->h = p->oh = pick(1, 4);
+  p->stride_h = p->dilation_h = 1;
+  p->stride_w = pick(1, 2);
+  p->dilation_w = pick(0, 3) == 0 ? 2 : 1;
+  p->pad_top = 1;
+  p->pad_left = pick(0, 2);
+  p->ow = pick(1, 9);
+  p->w = (p->ow - 1) * p->stride_w + 1 + pick(0, 1);
+}
+
 static void pick_output(int32_t* y_zero, int32_t* lo, int32_t* hi, int bytes) {
   *lo = code_min_of(bytes);
   *hi = code_max_of(bytes);
@@ -183,9 +210,12 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   const code_mode mode = pick_mode();
   size_t depth, o;
   int64_t greatest;
+  int32_t* biases;
   pick_groups(p, depthwise);
   pick_geometry(p, transposed);
   if (!wide && !depthwise && !transposed && pick(0, 24) == 0) pick_deep(p);
+  if (!wide && !depthwise && !transposed && pick(0, 15) == 0) pick_image(p);
+  if (!wide && depthwise && pick(0, 2) == 0) pick_depthwise(p);
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
   p->y_bytes = (uint8_t)(pick(0, 3) == 0 ? 2 : 1);
@@ -216,7 +246,8 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   p->acc64 = (uint8_t)(greatest > (int64_t)1 << 30 || (wide && pick(0, 3) == 0));
   p->bias_bytes = (uint8_t)(wide && p->acc64 ? 4 * pick(1, 2) : 4);
   t->bias = (int64_t*)guarded((size_t)p->o * 8);
-  t->stored_bias = random_codes((size_t)p->o, 4, -(1 << 20), 1 << 20, mode);
+  biases = (int32_t*)random_codes((size_t)p->o, 4, -(1 << 20), 1 << 20, mode);
+  t->stored_bias = biases;
   t->multiplier = (int32_t*)guarded((size_t)p->o * 4);
   t->shift = (int8_t*)guarded((size_t)p->o);
   for (o = 0; o < (size_t)p->o; ++o) {
@@ -224,6 +255,11 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
     pick_scale(bits_of(greatest) - 3, 8 * p->y_bytes, &multiplier, &shift);
     t->multiplier[o] = multiplier;
     t->shift[o] = (int8_t)provable_shift(shift, greatest, p->acc64);
+    if (!p->acc64 && t->shift[o] <= 0 && pick(0, 15) == 0) {
+      /* As near the accumulator's end as a bias may be. */
+      const int32_t most = (int32_t)(INT32_MAX - greatest);
+      biases[o] = pick(0, 1) == 0 ? most - pick(0, 1 << 20) : pick(0, 1 << 20) - most;
+    }
     t->bias[o] = code_at(t->stored_bias, o, 4);
     if (t->w_zero) {
       t->w_zero[o] =
