@@ -161,10 +161,10 @@ static void pick_deep(qrt_conv2d_params* p) {
   p->pad_top = p->pad_left = 1;
 }
 
-/* The first layer of a network for images: few channels, whose windows are gathered. */
+/* The first layer of a network for images, grey or of colours: windows are gathered. */
 static void pick_image(qrt_conv2d_params* p) {
   p->n = p->groups = 1;
-  p->c = pick(1, 4);
+  p->c = pick(0, 1) == 0 ? 1 : 3;
   p->kh = p->kw = pick(3, 5);
   p->h = p->w = pick(8, 16);
   p->stride_h = p->stride_w = pick(1, 2);
@@ -208,13 +208,15 @@ static int bits_of(int64_t x) {
 static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   qrt_conv2d_params* p = &t->p;
   const code_mode mode = pick_mode();
+  /* Rare things come together, so that whole vectors are often without them. */
+  const int is_usual = pick(0, 2) != 0, has_great_biases = pick(0, 7) == 0;
   size_t depth, o;
   int64_t greatest;
   int32_t* biases;
   pick_groups(p, depthwise);
   pick_geometry(p, transposed);
   if (!wide && !depthwise && !transposed && pick(0, 24) == 0) pick_deep(p);
-  if (!wide && !depthwise && !transposed && pick(0, 15) == 0) pick_image(p);
+  if (!wide && !depthwise && !transposed && pick(0, 11) == 0) pick_image(p);
   if (!wide && depthwise && pick(0, 2) == 0) pick_depthwise(p);
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
@@ -253,12 +255,17 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   for (o = 0; o < (size_t)p->o; ++o) {
     int32_t multiplier, shift;
     pick_scale(bits_of(greatest) - 3, 8 * p->y_bytes, &multiplier, &shift);
+    if (is_usual && shift > 0) shift = 0;
     t->multiplier[o] = multiplier;
     t->shift[o] = (int8_t)provable_shift(shift, greatest, p->acc64);
-    if (!p->acc64 && t->shift[o] <= 0 && pick(0, 15) == 0) {
-      /* As near the accumulator's end as a bias may be. */
+    if (has_great_biases && !p->acc64 && t->shift[o] <= 0 && pick(0, 3) == 0) {
+      /* As near the accumulator's end as a bias may be, and often hardly scaled. */
       const int32_t most = (int32_t)(INT32_MAX - greatest);
       biases[o] = pick(0, 1) == 0 ? most - pick(0, 1 << 20) : pick(0, 1 << 20) - most;
+      if (pick(0, 1) == 0) {
+        t->multiplier[o] = pick(1 << 30, INT32_MAX);
+        t->shift[o] = 0;
+      }
     }
     t->bias[o] = code_at(t->stored_bias, o, 4);
     if (t->w_zero) {
