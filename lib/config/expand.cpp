@@ -166,6 +166,11 @@ void apply_override(Node& root, std::string_view assignment, Problems& problems)
     for (const Problem& problem : e.problems()) problems.add(where, problem.what);
     return;
   }
+  assign(root, key, std::move(value), where, problems);
+}
+
+void assign(Node& root, const std::string& key, Node value, const std::string& where,
+            Problems& problems) {
   const std::vector<std::string> steps = split_path(key);
   if (steps.size() > kMaxDepth) {
     problems.add(where, fmt::format("more than {} steps", kMaxDepth));

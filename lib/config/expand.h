@@ -28,4 +28,8 @@ void expand_environment(Node& node, const Environment& environment, Problems& pr
 /// (`passes.ptq.`).
 void apply_override(Node& root, std::string_view assignment, Problems& problems);
 
+/// The same for a VALUE that is read already; `where` is its place.
+void assign(Node& root, const std::string& key, Node value, const std::string& where,
+            Problems& problems);
+
 }  // namespace qopt::config

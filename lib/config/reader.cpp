@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "lib/config/extend.h"
 #include "lib/config/units.h"
 #include "lib/core/names.h"
 
@@ -251,16 +252,7 @@ void Reader::finish() {
 
 WrittenPaths read(const Source& source, const std::function<void(Fields&)>& describe) {
   Problems problems;
-  Node root = parse_yaml(source.text, source.file.string());
-  if (root.kind == Node::Kind::Null) {
-    root.kind = Node::Kind::Map;
-    root.where = source.file.string() + ":1:1";
-  }
-  if (root.kind != Node::Kind::Map) {
-    problems.add(root.where, "a configuration is a map of keys (`version: 1` ...)");
-    problems.throw_if_any();
-  }
-  expand_environment(root, source.environment, problems);
+  Node root = read_tree(source.file, source.text, source.environment, problems);
   for (const std::string& assignment : source.overrides) {
     apply_override(root, assignment, problems);
   }

@@ -29,7 +29,7 @@ struct Source {
   Environment environment = process_environment;
 };
 
-/// Parses, expands, overrides, then reads `describe`. Throws ConfigError with everything
+/// Parses, expands, extends, overrides, then reads `describe`. Throws ConfigError with everything
 /// found.
 WrittenPaths read(const Source& source, const std::function<void(Fields&)>& describe);
 

@@ -129,12 +129,23 @@ class SchemaWriter : public Fields {
 }  // namespace
 
 std::string config_json_schema() {
-  Json root;
+  Json root, whole, difference;
+  CompressConfig defaults;
+  SchemaWriter writer(whole);
+  describe(writer, defaults);
+  difference["type"] = "object";
+  difference["additionalProperties"] = false;
+  difference["required"] = {"extends"};
+  Json& keys = difference["properties"];
+  keys["version"] = whole.at("properties").at("version");
+  keys["extends"] = {{"type", "string"},
+                     {"description", "another configuration in the same folder"}};
+  keys["set"] = {{"type", "object"}, {"description", "what differs, as a.b.c: VALUE"}};
   root["$schema"] = "https://json-schema.org/draft/2020-12/schema";
   root["title"] = "qopt compress configuration, version 1";
-  CompressConfig defaults;
-  SchemaWriter writer(root);
-  describe(writer, defaults);
+  root["if"]["required"] = {"extends"};
+  root["then"] = std::move(difference);
+  root["else"] = std::move(whole);
   return root.dump(2) + "\n";
 }
 

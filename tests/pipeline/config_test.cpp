@@ -263,9 +263,28 @@ TEST_CASE("the configurations that we ship can be read") {
   }
 }
 
+TEST_CASE("every estimator has a configuration that we ship") {
+  std::set<std::string> used;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(QOPT_SOURCE_DIR "/configs")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const CompressConfig config = read_config(entry.path(), {});
+    if (!config.qat) continue;
+    used.insert(config.qat->weight_estimator);
+    used.insert(config.qat->activation_estimator);
+  }
+  for (const qat::Estimator& row : qat::estimators()) {
+    CAPTURE(row.name);
+    CHECK(used.contains(std::string(row.name)));
+  }
+}
+
 TEST_CASE("schema and reference come from the same description") {
-  const auto schema = nlohmann::json::parse(config_json_schema());
-  CHECK(schema.at("$schema") == "https://json-schema.org/draft/2020-12/schema");
+  const auto root = nlohmann::json::parse(config_json_schema());
+  CHECK(root.at("$schema") == "https://json-schema.org/draft/2020-12/schema");
+  CHECK(root.at("if").at("required") == nlohmann::json({"extends"}));
+  CHECK(root.at("then").at("required") == nlohmann::json({"extends"}));
+  const nlohmann::json& schema = root.at("else");
   CHECK(schema.at("additionalProperties") == false);
   CHECK(schema.at("required") == nlohmann::json({"version", "model", "data", "passes"}));
   const auto& ptq = schema.at("properties").at("passes").at("items").at("anyOf").at(3);
