@@ -38,12 +38,18 @@ typedef struct {
   const int8_t* const* rows; /* first code of each position */
   size_t count;              /* positions */
   size_t segments, run, length, pitch;
+  size_t run_pixels; /* of a segment, side by side in x */
+  size_t row;        /* positions of an output row; the block is whole rows, and their
+                        codes lie a pixel apart. 0: unknown */
+  int are_rows_ready;
   size_t half; /* 16 where the last 8 codes of every run are nothing; else 0 */
   const int8_t* w[QRT_TILE_COLUMNS]; /* rows of segments * length codes */
   const void* next;                  /* the next tile's rows, for prefetching */
   size_t next_bytes;
   const int8_t* panel; /* the same, packed: segments * length codes of
                           QRT_CONV_COLUMNS channels each */
+  int8_t* room;        /* 2 * QRT_CONV_COLUMNS bytes for each code; a single panel is
+                          the second half */
   int narrow;          /* no weight is -128 */
   /* The result: */
   int32_t base[QRT_TILE_COLUMNS], multiplier[QRT_TILE_COLUMNS];
@@ -299,7 +305,8 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
   tile->panel = NULL;
   if (!in_place || tile->count > QRT_ROW_POSITIONS) {
     /* Rows that need no unpacking leave their room to a second panel. */
-    int8_t* panel = in_place ? job->unpacked : job->panel;
+    int8_t* panel =
+        in_place && QRT_TILE_COLUMNS > QRT_CONV_COLUMNS ? job->unpacked : job->panel;
     tile->panel = panel;
     for (i = 0; i < tile->width; i += QRT_CONV_COLUMNS) {
       pack_panel(tile->w + i, plan->segments, QRT_PACKS_RUNS ? plan->run : plan->length,
@@ -382,6 +389,10 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   tile.lo8 = (int8_t)p->lo;
   tile.hi8 = (int8_t)p->hi;
   tile.y_bytes = p->y_bytes;
+  tile.room = job.unpacked;
+  tile.are_rows_ready = are_rows_ready(&job);
+  tile.run_pixels = (size_t)p->kw;
+  tile.row = job.plan.mode == QRT_STRIP && p->stride_w == 1 ? (size_t)p->ow : 0;
   tile.y_step = p->y_pitch ? (size_t)p->y_pitch : (size_t)p->o;
   for (group = 0; group < (size_t)p->groups; ++group) {
     const size_t begin = group * columns;

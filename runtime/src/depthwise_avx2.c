@@ -74,35 +74,35 @@ QRT_INLINE qrt_sums16 add_pair(qrt_sums16 s, qrt_pairs16 x, qrt_pairs16 w) {
   return s;
 }
 
-QRT_INLINE qrt_sums16 load_sums(const int32_t* values) {
-  const __m128i* v = (const __m128i*)(const void*)values;
-  const qrt_sums16 s = {_mm256_loadu2_m128i(v + 2, v), _mm256_loadu2_m128i(v + 3, v + 1)};
-  return s;
-}
-
 /* What sixteen channels need to become codes. */
 typedef struct {
-  qrt_sums16 base, multiplier, shift;
+  qrt_avx2_result low, high;
+  qrt_avx2_range range;
+  int is_shifted;
 } qrt_depthwise_result;
 
 QRT_INLINE qrt_depthwise_result result_of(const qrt_depthwise_job* job, size_t c) {
-  const qrt_depthwise_result r = {load_sums(job->base + c),
-                                  load_sums(job->multiplier + c),
-                                  load_sums(job->shift + c)};
+  const qrt_conv2d_params* p = job->p;
+  const int32_t *base = job->base + c, *multiplier = job->multiplier + c;
+  const __m256i low = qrt_avx2_load_split(job->shift + c);
+  const __m256i high = qrt_avx2_load_split(job->shift + c + 4);
+  qrt_depthwise_result r;
+  r.is_shifted = qrt_avx2_is_shifted(low, high);
+  r.low = qrt_avx2_prepare(qrt_avx2_load_split(base), qrt_avx2_load_split(multiplier),
+                           low, r.is_shifted);
+  r.high = qrt_avx2_prepare(qrt_avx2_load_split(base + 4),
+                            qrt_avx2_load_split(multiplier + 4), high, r.is_shifted);
+  r.range = qrt_avx2_range_of(p->y_zero, p->lo, p->hi);
   return r;
 }
 
-QRT_INLINE void store_sums(const qrt_depthwise_job* job, const qrt_depthwise_result* r,
+/* is_shifted is a constant. */
+QRT_INLINE void store_sums(const qrt_depthwise_result* r, const int is_shifted,
                            qrt_sums16 s, int8_t* y) {
-  const qrt_conv2d_params* p = job->p;
-  const __m256i low = qrt_avx2_finish(
-      qrt_avx2_requant_sums(s.low, r->base.low, r->multiplier.low, r->shift.low),
-      p->y_zero, p->lo, p->hi);
-  const __m256i high = qrt_avx2_finish(
-      qrt_avx2_requant_sums(s.high, r->base.high, r->multiplier.high, r->shift.high),
-      p->y_zero, p->lo, p->hi);
-  const __m256i words = _mm256_packs_epi32(low, high);
-  const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(words, words), 0x08);
+  const __m256i low = qrt_avx2_requant_from_start(&r->low, is_shifted, s.low);
+  const __m256i high = qrt_avx2_requant_from_start(&r->high, is_shifted, s.high);
+  const __m256i bytes =
+      _mm256_permute4x64_epi64(qrt_avx2_codes(&r->range, low, high, low, high), 0x08);
   _mm_storeu_si128((__m128i*)(void*)y, _mm256_castsi256_si128(bytes));
 }
 
@@ -113,7 +113,7 @@ QRT_INLINE void depthwise_position(const qrt_depthwise_job* job, size_t c,
   const qrt_depthwise_result r = result_of(job, c);
   const __m256i none = _mm256_setzero_si256();
   const int8_t* w = job->taps + c;
-  qrt_sums16 s = {none, none};
+  qrt_sums16 s = {r.low.start, r.high.start};
   size_t t;
   for (t = 0; t + 2 <= count; t += 2, w += 2 * channels) {
     s = add_pair(s, pairs_of(load_codes(where[t] + c), load_codes(where[t + 1] + c)),
@@ -123,17 +123,21 @@ QRT_INLINE void depthwise_position(const qrt_depthwise_job* job, size_t c,
     s = add_pair(s, pairs_of(load_codes(where[t] + c), none),
                  pairs_of(load_codes(w), none));
   }
-  store_sums(job, &r, s, y);
+  if (r.is_shifted) {
+    store_sums(&r, 1, s, y);
+  } else {
+    store_sums(&r, 0, s, y);
+  }
 }
 
 /* `count` positions of one row whose 3x3 windows lie inside x from left to right.
  * rows[ky] is the first code of kernel row ky, `next[ky]` codes lie between its columns
- * (0 for a line of zeros). */
-static void depthwise_row3(const qrt_depthwise_job* job, size_t c,
-                           const int8_t* const* rows, const size_t* next, size_t count,
-                           int8_t* y) {
+ * (0 for a line of zeros). is_shifted is a constant. */
+QRT_INLINE void depthwise_row3(const qrt_depthwise_job* job,
+                               const qrt_depthwise_result* r, const int is_shifted,
+                               size_t c, const int8_t* const* rows, const size_t* next,
+                               size_t count, int8_t* y) {
   const size_t channels = (size_t)job->p->c, stride = (size_t)job->p->stride_w;
-  const qrt_depthwise_result r = result_of(job, c);
   const __m256i none = _mm256_setzero_si256();
   const int8_t *r0 = rows[0] + c, *r1 = rows[1] + c, *r2 = rows[2] + c;
   /* Columns lie dilation_w pixels apart, positions stride_w. */
@@ -147,13 +151,13 @@ static void depthwise_row3(const qrt_depthwise_job* job, size_t c,
     w[i] = pairs_of(load_codes(tap), i < 4 ? load_codes(tap + channels) : none);
   }
   for (; count > 0; --count, y += channels) {
-    qrt_sums16 s = {none, none};
+    qrt_sums16 s = {r->low.start, r->high.start};
     s = add_pair(s, pairs_of(load_codes(r0), load_codes(r0 + n0)), w[0]);
     s = add_pair(s, pairs_of(load_codes(r0 + 2 * n0), load_codes(r1)), w[1]);
     s = add_pair(s, pairs_of(load_codes(r1 + n1), load_codes(r1 + 2 * n1)), w[2]);
     s = add_pair(s, pairs_of(load_codes(r2), load_codes(r2 + n2)), w[3]);
     s = add_pair(s, pairs_of(load_codes(r2 + 2 * n2), none), w[4]);
-    store_sums(job, &r, s, y + c);
+    store_sums(r, is_shifted, s, y + c);
     r0 += stride * next[0], r1 += stride * next[1], r2 += stride * next[2];
   }
 }
@@ -198,8 +202,15 @@ static void depthwise_inner(const qrt_depthwise_job* job, const int8_t* picture,
     next[ky] = inside ? channels : 0;
   }
   for (c = 0; c < channels; c += 16) {
-    depthwise_row3(job, c + 16 <= channels ? c : channels - 16, rows, next,
-                   (size_t)(end - begin), y + (size_t)begin * channels);
+    const size_t at = c + 16 <= channels ? c : channels - 16;
+    const qrt_depthwise_result r = result_of(job, at);
+    const size_t count = (size_t)(end - begin);
+    int8_t* out = y + (size_t)begin * channels;
+    if (r.is_shifted) {
+      depthwise_row3(job, &r, 1, at, rows, next, count, out);
+    } else {
+      depthwise_row3(job, &r, 0, at, rows, next, count, out);
+    }
   }
 }
 

@@ -93,7 +93,6 @@ static void finish(const qrt_tile* tile, const qrt_acc* acc, int32_t* y) {
   _mm_storeu_si128((__m128i*)(void*)y, _mm256_castsi256_si128(codes));
 }
 
-QRT_DEFINE_CONV2D(qrt_conv2d_s8_avx2)
 QRT_DEFINE_CONV_TRANSPOSE2D(qrt_conv_transpose2d_s8_avx2)
 QRT_DEFINE_MATMUL(qrt_matmul_s8_avx2)
 

@@ -265,6 +265,22 @@ std::vector<Fault> faults() {
        "odd <= count % 2", "odd < 1"},
       {"edges wrap around", "x86-vnni", "src/depthwise_vnni.c", "ix >= 0 && ix < p->w",
        "ix >= 0"},
+      {"ties rounded down, direct", "x86-avx2", "src/avx2.h",
+       "_mm256_set1_epi64x((long long)1 << 30);\n  __m256i even, odd, y;",
+       "_mm256_set1_epi64x(((long long)1 << 30) - 1);\n  __m256i even, odd, y;"},
+      {"a panel's channels swapped", "x86-avx2", "src/conv_avx2.c", "(w[i + 4] + k)",
+       "(w[i + 5] + k)"},
+      {"a neighbour's last product added", "x86-avx2", "src/conv_avx2.c",
+       "sums[2 + half] = _mm256_sub_epi32(odd, m[3][at])",
+       "sums[2 + half] = _mm256_add_epi32(odd, m[3][at])"},
+      {"a pair across the end of a row", "x86-avx2", "src/conv_avx2.c",
+       "positions[i] % tile->row + 1 == tile->row",
+       "positions[i] % tile->row == tile->row"},
+      {"a zero point added before saturation", "x86-avx2", "src/avx2.h",
+       "_mm256_adds_epi16(_mm256_packs_epi32(a_low",
+       "_mm256_add_epi16(_mm256_packs_epi32(a_low"},
+      {"rows of the first channels only", "x86-avx2", "src/conv_avx2.c",
+       "tile->rows[i], tile->w + 4)", "tile->rows[i], tile->w)"},
   };
 }
 

@@ -188,6 +188,26 @@ static void pick_depthwise(qrt_conv2d_params* p) {
   p->w = (p->ow - 1) * p->stride_w + 1 + pick(0, 1);
 }
 
+/* Three columns under whole vectors of channels: kernels may treat neighbours together.
+ */
+static void pick_neighbours(qrt_conv2d_params* p) {
+  p->n = pick(1, 2);
+  p->groups = 1;
+  p->c = 16 * pick(1, 3);
+  p->o = pick_channels();
+  p->kh = pick(1, 3);
+  p->kw = 3;
+  p->stride_h = pick(1, 2);
+  p->dilation_h = pick(1, 2);
+  p->stride_w = p->dilation_w = 1;
+  p->pad_top = pick(0, 1);
+  p->pad_left = pick(0, 2);
+  p->h = p->dilation_h * (p->kh - 1) + pick(1, 7);
+  p->w = 2 + pick(1, 9);
+  p->oh = (p->h + p->pad_top - p->dilation_h * (p->kh - 1) - 1) / p->stride_h + 1;
+  p->ow = p->w + p->pad_left + pick(0, 1) - 2;
+}
+
 static void pick_output(int32_t* y_zero, int32_t* lo, int32_t* hi, int bytes) {
   *lo = code_min_of(bytes);
   *hi = code_max_of(bytes);
@@ -218,6 +238,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   if (!wide && !depthwise && !transposed && pick(0, 24) == 0) pick_deep(p);
   if (!wide && !depthwise && !transposed && pick(0, 11) == 0) pick_image(p);
   if (!wide && depthwise && pick(0, 2) == 0) pick_depthwise(p);
+  if (!wide && !depthwise && !transposed && pick(0, 4) == 0) pick_neighbours(p);
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
   p->y_bytes = (uint8_t)(pick(0, 3) == 0 ? 2 : 1);
