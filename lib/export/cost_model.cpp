@@ -16,13 +16,13 @@ namespace {
 // of this file holds them to within its band. "The cost model" there says how.
 
 // clang-format off
-//                          bit: step result  word   int8: product result   pack unpack  depthwise: product line  wide
-constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,              0.767, 19.4, 2.0};
-constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,              0.767, 19.4, 2.0};
-constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,              0.313, 11.5, 1.51};
-constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.346,    0,   0.25,              0.259,  8.49, 1.01};
-constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0856, 13.24,     0,  39.1,              0.283, 33.1, 1.0};
-constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,              0.283, 33.1, 1.0};
+//                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide
+constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.767, 19.4, 2.0};
+constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,          0,      0,              0.767, 19.4, 2.0};
+constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.313, 11.5, 1.51};
+constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.346,    0,   0.25,          0,      0,              0.259,  8.49, 1.01};
+constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0711,  2.545, 0.864,  2.66,          0.0453, 9.5,            0.214, 17.5, 1.0};
+constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,          0,      0,              0.283, 33.1, 1.0};
 // clang-format on
 
 std::int64_t round_up(std::int64_t x, std::int64_t step) {
@@ -44,8 +44,10 @@ double cycles_at(const Rates& r, Family family, const ConvWork& w) {
     case Family::Int8: {
       const double columns = count(round_up(w.outputs, 8));
       const double weight = r.pack + (w.weight_bits < 8 ? r.unpack : 0);
-      return r.product * count(w.positions) * columns * count(w.depth) +
-             r.result * results +
+      const bool has_pairs = w.has_pairs && r.pair_product > 0;
+      return (has_pairs ? r.pair_product : r.product) * count(w.positions) * columns *
+                 count(w.depth) +
+             (has_pairs ? r.pair_result : r.result) * results +
              weight * count(w.blocks) * count(w.outputs) * count(w.depth);
     }
     case Family::Depthwise:

@@ -30,6 +30,8 @@ struct ConvWork {
   std::int64_t words = 0;      // of 64 channels at one input position
   int pairs = 0;               // planes of weights times planes of input
   int x_planes = 0;
+  bool has_pairs =
+      false;  // three 8-bit weights in a row, neighbours share their products
 };
 
 /// Cycles of a core for one unit of each kind of work.
@@ -40,6 +42,8 @@ struct Rates {
   // int8: one product; one result; one weight, each time a block of positions packs it,
   // and what narrower ones take on top.
   double product, result, pack, unpack;
+  // The first two where pairs of neighbours share products; 0: no such kernel.
+  double pair_product, pair_result;
   // Depthwise: one product; beginning and end of one channel's line.
   double depthwise_product, depthwise_line;
   // 16-bit operands or 64-bit sums, in plain C: one product.
