@@ -155,7 +155,7 @@ TEST_CASE("usage") {
   CHECK(nlohmann::json::parse(qopt({"supported-ops", "--format", "json"}).out)
             .at("operators")
             .size() > 30);
-  CHECK(nlohmann::json::parse(qopt({"schema"}).out).contains("properties"));
+  CHECK(nlohmann::json::parse(qopt({"schema"}).out).at("else").contains("properties"));
 }
 
 TEST_CASE("bad configurations: every fault, exit 2") {
