@@ -29,8 +29,8 @@ struct Source {
   Environment environment = process_environment;
 };
 
-/// Parses, expands, extends, overrides, then reads `describe`. Throws ConfigError with everything
-/// found.
+/// Parses, expands, extends, overrides, then reads `describe`. Throws ConfigError with
+/// everything found.
 WrittenPaths read(const Source& source, const std::function<void(Fields&)>& describe);
 
 /// One map of the tree. `read` makes the outermost.
