@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lib/aten/bridge.h"
+#include "lib/aten/optional.h"
 #include "lib/graph/shape.h"
 
 namespace qopt::aten {
@@ -140,10 +141,9 @@ at::Tensor max_pool2d(const op::MaxPool2d& p, const at::Tensor& x) {
 
 at::Tensor avg_pool2d(const op::AvgPool2d& p, const at::Tensor& x) {
   if (is_native_pool_padding(p.pads, p.kernel)) {
-    return at::avg_pool2d(
-        x, p.kernel, p.stride, at::IntArrayRef{p.pads[0], p.pads[1]}, p.ceil_mode,
-        p.count_include_pad,
-        p.divisor == 0 ? c10::nullopt : c10::optional<std::int64_t>(p.divisor));
+    return at::avg_pool2d(x, p.kernel, p.stride, at::IntArrayRef{p.pads[0], p.pads[1]},
+                          p.ceil_mode, p.count_include_pad,
+                          p.divisor == 0 ? kNone : Optional<std::int64_t>(p.divisor));
   }
   const Quad full =
       padding_for_windows(x, p.pads, p.kernel, p.stride, {1, 1}, p.ceil_mode);
@@ -179,7 +179,7 @@ at::Tensor pad(const op::Pad& p, const at::Tensor& x) {
 
 at::Tensor resize(const op::Resize& r, const at::Tensor& x) {
   const auto scale = [&](std::size_t i) {
-    return r.scale[i] == 0.0 ? c10::nullopt : c10::optional<double>(r.scale[i]);
+    return r.scale[i] == 0.0 ? kNone : Optional<double>(r.scale[i]);
   };
   switch (r.mode) {
     case ResizeMode::Nearest: return at::upsample_nearest2d(x, r.out, scale(0), scale(1));

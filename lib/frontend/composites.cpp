@@ -9,14 +9,16 @@
 #include <cmath>
 #include <limits>
 
+#include "lib/aten/optional.h"
+
 namespace qopt::frontend {
 namespace {
 
 /// Softmax(q k^T * scale + mask) v, as torch.nn.functional documents it. Dropout is for
 /// training only and is not done.
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key,
-                     const at::Tensor& value, const c10::optional<at::Tensor>& mask,
-                     double /*dropout_p*/, bool is_causal, c10::optional<double> scale,
+                     const at::Tensor& value, const aten::Optional<at::Tensor>& mask,
+                     double /*dropout_p*/, bool is_causal, aten::Optional<double> scale,
                      bool /*enable_gqa*/) {
   constexpr double kLow = -std::numeric_limits<double>::infinity();
   const double factor =
@@ -41,7 +43,7 @@ torch::Library* register_attention() {
   const auto known =
       c10::Dispatcher::singleton().findSchema({"aten::scaled_dot_product_attention", ""});
   if (known) return nullptr;
-  auto* library = new torch::Library(torch::Library::FRAGMENT, "aten", c10::nullopt,
+  auto* library = new torch::Library(torch::Library::FRAGMENT, "aten", aten::kNone,
                                      __FILE__, __LINE__);
   library->def(
       "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? "

@@ -6,14 +6,31 @@
 #include <torch/optim/sgd.h>
 
 #include <algorithm>
+#include <sstream>
+#include <type_traits>
 
 namespace qopt::qat {
 namespace {
 
 using torch::optim::OptimizerParamGroup;
 
-std::string key_of(const at::Tensor& parameter) {
-  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
+/// LibTorch 2 keeps an optimiser's state by address, LibTorch 1 by the address in words.
+using StateKey =
+    std::decay_t<decltype(std::declval<torch::optim::Optimizer&>().state())>::key_type;
+
+template <typename Key>
+Key key_from(void* address) {
+  if constexpr (std::is_same_v<Key, std::string>) {
+    std::ostringstream words;
+    words << address;
+    return words.str();
+  } else {
+    return address;
+  }
+}
+
+StateKey key_of(const at::Tensor& parameter) {
+  return key_from<StateKey>(parameter.unsafeGetTensorImpl());
 }
 
 bool decays(Group group) {

@@ -19,14 +19,9 @@ at::Tensor zeros_of(const std::vector<Levels>& levels, const at::Tensor& x) {
   return along_rows(at::tensor(entries).to(x.device()), x);
 }
 
-/// Sums of each row, in double precision on the CPU.
-std::vector<double> row_sums(const at::Tensor& t, std::size_t rows) {
-  const at::Tensor sums = t.to(at::kDouble)
-                              .reshape({static_cast<std::int64_t>(rows), -1})
-                              .sum(1)
-                              .to(at::kCPU);
-  const double* first = sums.data_ptr<double>();
-  return {first, first + rows};
+/// [rows], sums of each row in double precision.
+at::Tensor row_sums(const at::Tensor& t, std::size_t rows) {
+  return t.to(at::kDouble).reshape({static_cast<std::int64_t>(rows), -1}).sum(1);
 }
 
 }  // namespace
@@ -69,14 +64,18 @@ Backward backward_tensor(const at::Tensor& g, const at::Tensor& state,
   Backward result{below * estimator.below + above * estimator.above + inner, {}};
 
   const std::size_t rows = levels.size();
-  const std::vector<double> low = row_sums(below, rows), high = row_sums(above, rows),
-                            in = row_sums(inside, rows),
-                            rounding = row_sums(inside * error, rows);
-  std::vector<double> code(rows, 0.0);
-  if (y.defined()) code = row_sums(g * y / along_rows(step, y), rows);
-  for (std::size_t r = 0; r < rows; ++r) {
-    result.sums.push_back({low[r], high[r], in[r],
-                           rounding[r] * static_cast<double>(levels[r].stride), code[r]});
+  const at::Tensor in = row_sums(inside, rows);
+  const at::Tensor code =
+      y.defined() ? row_sums(g * y / along_rows(step, y), rows) : at::zeros_like(in);
+  // In one piece: each copy to the CPU waits for the device.
+  const at::Tensor all = at::stack({row_sums(below, rows), row_sums(above, rows), in,
+                                    row_sums(inside * error, rows), code},
+                                   1)
+                             .to(at::kCPU);
+  const double* sums = all.data_ptr<double>();
+  for (std::size_t r = 0; r < rows; ++r, sums += 5) {
+    result.sums.push_back({sums[0], sums[1], sums[2],
+                           sums[3] * static_cast<double>(levels[r].stride), sums[4]});
   }
   return result;
 }

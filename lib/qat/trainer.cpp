@@ -163,10 +163,10 @@ class Trainer {
     network_.before_step(config_.blend);
     optimizers_.step(gradients,
                      learning_rate(config_, step_, total_, batches_.steps_per_epoch()));
-    for (const at::Tensor& leaf : leaves) {
-      // Quantisers would hide it from the loss: NaN encodes as zero, infinity clamps.
-      if (!leaf.isfinite().all().item<bool>()) diverged("a parameter is not finite");
-    }
+    // Quantisers would hide it from the loss: NaN encodes as zero, infinity clamps.
+    std::vector<at::Tensor> finite;
+    for (const at::Tensor& leaf : leaves) finite.push_back(leaf.isfinite().all());
+    if (!at::stack(finite).all().item<bool>()) diverged("a parameter is not finite");
     network_.after_step();
     if (config_.ema > 0) follow_average();
   }

@@ -144,7 +144,7 @@ void check_freezes_what_it_computes(const ToyJob& job, QatConfig config) {
     std::vector<at::Tensor> leaves;
     for (const Parameter& p : network.parameters()) leaves.push_back(p.tensor);
     const auto gradients =
-        torch::autograd::grad({y.square().mean()}, leaves, {}, c10::nullopt, false, true);
+        torch::autograd::grad({y.square().mean()}, leaves, {}, {}, false, true);
     const at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < leaves.size(); ++i) {
       if (gradients[i].defined()) leaves[i].sub_(gradients[i].clamp(-1, 1), 0.02);

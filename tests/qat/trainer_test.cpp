@@ -274,6 +274,26 @@ TEST_CASE("a score that is no number does not stop a run from going on") {
   CHECK(text_of(train(config, run)) == whole);
 }
 
+TEST_CASE("a run on a CUDA device is the CPU's but for the order of sums") {
+  const ToyJob job(bits(2, 2));
+  QatConfig config = short_training();
+  QatRun run = job.run();
+  run.cuda = true;
+  if (!at::hasCUDA()) {
+    CHECK_THAT(fault_of(config, run, ExitCode::Usage), has_text("finds no CUDA device"));
+    WARN("skipped: this LibTorch finds no CUDA device");
+    return;
+  }
+  const QatResult there = train(config, run);
+  run.cuda = false;
+  const QatResult here = train(config, run);
+  REQUIRE(there.visits.size() == here.visits.size());
+  CHECK(there.start_score == here.start_score);
+  // The same batches: rounding differs from the first step on, so losses stay near.
+  CHECK(std::abs(there.visits[1].loss - here.visits[1].loss) < 0.1 * here.visits[1].loss);
+  CHECK(there.visits.back().loss < there.visits[1].loss);
+}
+
 TEST_CASE("settings that do not fit are refused by their key") {
   const ToyJob job(bits(2, 2));
   QatConfig config = short_training();
