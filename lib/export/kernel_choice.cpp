@@ -65,6 +65,7 @@ std::optional<qrt_conv_plan> direct_plan(const Graph& graph, const Node& node,
   p.dilation_h = narrow(conv.dilation[0]), p.dilation_w = narrow(conv.dilation[1]);
   p.pad_top = narrow(conv.pads[0]), p.pad_left = narrow(conv.pads[1]);
   p.groups = narrow(conv.groups);
+  p.weight_bits = static_cast<std::uint8_t>(conv.weight_bits);
   return qrt_conv_plan_of(&p);
 }
 
@@ -83,8 +84,7 @@ std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
   const auto block = static_cast<std::int64_t>(plan->block);
   work.blocks = (work.positions + block - 1) / block;
   work.weight_bits = static_cast<int>(conv.weight_bits);
-  work.has_pairs = plan->mode == QRT_STRIP && w[2] == 3 && conv.stride[1] == 1 &&
-                   x[3] % QRT_DEPTH_STEP == 0 && work.weight_bits == 8;
+  work.has_pairs = plan->has_pairs != 0;
   work.inputs = x[0] * x[1] * x[2];
   work.words = (x[3] + kWordCodes - 1) / kWordCodes;
   if (const std::optional<BitSerial> form = bit_serial_form(graph, node)) {

@@ -29,50 +29,96 @@ static inline __m256i qrt_avx2_mul_high(__m256i a, __m256i b) {
   return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
 }
 
-/* What turns eight sums of products into results, for kernels that have many of them. */
+/* N19, N5 and N7 in fewer steps, for accumulators of at most 2^30 in magnitude. With A =
+ * acc * multiplier and n the shift to the right, N3 of N2 is
+ *     (A + 2^30 + 2^(30 + n)) >> (31 + n)        (A + 2^30) >> 31 where n is 0
+ * and base and zero point may be added along, scaled. The first 32 bits are shifted out
+ * by taking the upper half of a 64-bit sum; n = 0 needs twice the multiplier for that,
+ * or, of the greatest multipliers, twice the accumulator. */
 typedef struct {
-  __m256i base, multiplier, odd_multiplier, left, right, last;
-  __m256i start; /* of the sums: the base, where no shift comes before it */
-} qrt_avx2_result;
+  __m256i left;
+  __m256i even_multiplier, odd_multiplier; /* of lanes 0, 2, ...; 1, 3, ... */
+  __m256i even_term, odd_term;             /* what is added, 64 bits each */
+  __m256i right;
+  int any_left, any_right; /* some left, some right is not 0 */
+} qrt_avx2_scale;
 
-/* shift: of N19 and N5, one a lane; is_shifted: some shift of the layer or of the
- * channels at hand is not 0. */
-QRT_INLINE qrt_avx2_result qrt_avx2_prepare(__m256i base, __m256i multiplier,
-                                            __m256i shift, int is_shifted) {
-  const __m256i none = _mm256_setzero_si256();
-  qrt_avx2_result r;
-  r.base = base;
-  r.multiplier = multiplier;
-  r.odd_multiplier = _mm256_srli_epi64(multiplier, 32);
-  r.left = _mm256_max_epi32(shift, none);
-  r.right = _mm256_sub_epi32(none, _mm256_min_epi32(shift, none));
-  /* The last bit shifted out; a count of -1 gives 0. */
-  r.last = _mm256_sub_epi32(r.right, _mm256_set1_epi32(1));
-  r.start = is_shifted ? none : base;
-  return r;
+/* base * multiplier + half + (2 * zero + 1) << 30 + n, each of them in the lower lanes.
+ */
+QRT_INLINE __m256i qrt_avx2_term(__m256i base, __m256i multiplier, __m256i n,
+                                 __m256i half, int32_t zero) {
+  const __m256i low = _mm256_set1_epi64x(0xffffffff);
+  const __m256i count =
+      _mm256_add_epi64(_mm256_and_si256(n, low), _mm256_set1_epi64x(30));
+  const __m256i unit =
+      _mm256_sllv_epi64(_mm256_set1_epi64x(2 * (long long)zero + 1), count);
+  return _mm256_add_epi64(_mm256_mul_epi32(base, multiplier),
+                          _mm256_add_epi64(_mm256_and_si256(half, low), unit));
 }
 
-/* N19 and N5 of sums that began with `start`; is_shifted as it was there. */
-QRT_INLINE __m256i qrt_avx2_requant_from_start(const qrt_avx2_result* r, int is_shifted,
-                                               __m256i sums) {
-  const __m256i half = _mm256_set1_epi64x((long long)1 << 30);
+/* shift: of N19 and N5, one a lane. */
+QRT_INLINE qrt_avx2_scale qrt_avx2_scale_of(__m256i base, __m256i multiplier,
+                                            __m256i shift, int32_t zero) {
+  const __m256i none = _mm256_setzero_si256(), one = _mm256_set1_epi32(1);
+  const __m256i right = _mm256_sub_epi32(none, _mm256_min_epi32(shift, none));
+  const __m256i is_right = _mm256_cmpgt_epi32(right, none);
+  const __m256i is_great =
+      _mm256_cmpgt_epi32(multiplier, _mm256_set1_epi32((1 << 30) - 1));
+  /* 1 in the lanes that double the multiplier, and the accumulator. */
+  const __m256i twice = _mm256_andnot_si256(_mm256_or_si256(is_right, is_great), one);
+  const __m256i doubled = _mm256_andnot_si256(is_right, _mm256_and_si256(is_great, one));
+  const __m256i n = _mm256_max_epi32(right, one);
+  const __m256i half = _mm256_and_si256(is_right, _mm256_set1_epi32(1 << 30));
+  qrt_avx2_scale s;
+  base = _mm256_sllv_epi32(base, doubled);
+  s.left = _mm256_add_epi32(_mm256_max_epi32(shift, none), doubled);
+  s.even_multiplier = _mm256_sllv_epi32(multiplier, twice);
+  s.odd_multiplier = _mm256_srli_epi64(s.even_multiplier, 32);
+  s.even_term = qrt_avx2_term(base, s.even_multiplier, n, half, zero);
+  s.odd_term = qrt_avx2_term(_mm256_srli_epi64(base, 32), s.odd_multiplier,
+                             _mm256_srli_epi64(n, 32), _mm256_srli_epi64(half, 32), zero);
+  s.right = _mm256_sub_epi32(n, one);
+  s.any_left = !_mm256_testz_si256(s.left, s.left);
+  s.any_right = !_mm256_testz_si256(s.right, s.right);
+  return s;
+}
+
+/* Whether qrt_avx2_scaled is exact for sums of up to `depth` products of codes of 8 bits
+ * with this base and shift: the accumulator bounded as above, and the rounding term as
+ * well. */
+QRT_INLINE int qrt_avx2_is_small(__m256i base, __m256i shift, size_t depth) {
+  const __m256i left = _mm256_max_epi32(shift, _mm256_setzero_si256());
+  const __m256i most = _mm256_srlv_epi32(_mm256_set1_epi32(1 << 14), left);
+  const __m256i products =
+      _mm256_set1_epi32((int32_t)(depth < 1 << 16 ? depth : 1 << 16));
+  const __m256i excess =
+      _mm256_or_si256(_mm256_or_si256(_mm256_cmpgt_epi32(products, most),
+                                      _mm256_cmpgt_epi32(_mm256_set1_epi32(-22), shift)),
+                      _mm256_cmpgt_epi32(_mm256_abs_epi32(_mm256_srai_epi32(base, 1)),
+                                         _mm256_set1_epi32(1 << 28)));
+  return _mm256_testz_si256(excess, excess);
+}
+
+/* Results with their zero point, not clamped. is_shifted, a constant: some left or right
+ * shift may not be 0. */
+QRT_INLINE __m256i qrt_avx2_scaled(const qrt_avx2_scale* s, const int is_shifted,
+                                   __m256i sums) {
   __m256i even, odd, y;
-  if (is_shifted) sums = _mm256_add_epi32(_mm256_sllv_epi32(sums, r->left), r->base);
-  even = _mm256_add_epi64(_mm256_mul_epi32(sums, r->multiplier), half);
-  odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(sums, 32), r->odd_multiplier),
-                         half);
-  y = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
-  if (!is_shifted) return y;
-  return _mm256_add_epi32(
-      _mm256_srav_epi32(y, r->right),
-      _mm256_and_si256(_mm256_srlv_epi32(y, r->last), _mm256_set1_epi32(1)));
+  if (is_shifted) sums = _mm256_sllv_epi32(sums, s->left);
+  even = _mm256_add_epi64(_mm256_mul_epi32(sums, s->even_multiplier), s->even_term);
+  odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(sums, 32), s->odd_multiplier),
+                         s->odd_term);
+  y = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+  return is_shifted ? _mm256_srav_epi32(y, s->right) : y;
 }
 
-/* True where one of sixteen shifts is not 0. */
-QRT_INLINE int qrt_avx2_is_shifted(__m256i low, __m256i high) {
-  const __m256i any = _mm256_or_si256(low, high);
-  return !_mm256_testz_si256(any, any);
-}
+/* What sixteen channels need to become int8 codes; `low` and `high` are as
+ * qrt_avx2_load_split has them. */
+typedef struct {
+  qrt_avx2_scale low, high;
+  __m256i lo, hi;
+  int is_small, is_shifted;
+} qrt_avx2_results;
 
 /* Lanes of a 32-bit array: c to c + 3 and c + 8 to c + 11. VPACKSSDW, which works on each
  * half of a vector, puts two such vectors, of c and c + 4, in order. */
@@ -81,26 +127,43 @@ QRT_INLINE __m256i qrt_avx2_load_split(const int32_t* values) {
   return _mm256_loadu2_m128i(v + 2, v);
 }
 
-/* N7 for int8: saturated to 16 bits, a result is still beyond what a zero point can bring
- * back to 8. */
-typedef struct {
-  __m256i zero, lo, hi;
-} qrt_avx2_range;
-
-QRT_INLINE qrt_avx2_range qrt_avx2_range_of(int32_t zero, int32_t lo, int32_t hi) {
-  const qrt_avx2_range range = {_mm256_set1_epi16((int16_t)zero),
-                                _mm256_set1_epi8((int8_t)lo),
-                                _mm256_set1_epi8((int8_t)hi)};
-  return range;
+/* Of sums of up to `depth` products; `shift` is 32 bits a channel. */
+QRT_INLINE qrt_avx2_results qrt_avx2_results_of(const int32_t* base,
+                                                const int32_t* multiplier,
+                                                __m256i shift_low, __m256i shift_high,
+                                                size_t depth, int32_t zero, int32_t lo,
+                                                int32_t hi) {
+  const __m256i base_low = qrt_avx2_load_split(base);
+  const __m256i base_high = qrt_avx2_load_split(base + 4);
+  qrt_avx2_results r;
+  r.low = qrt_avx2_scale_of(base_low, qrt_avx2_load_split(multiplier), shift_low, zero);
+  r.high =
+      qrt_avx2_scale_of(base_high, qrt_avx2_load_split(multiplier + 4), shift_high, zero);
+  r.is_shifted = r.low.any_left | r.low.any_right | r.high.any_left | r.high.any_right;
+  r.lo = _mm256_set1_epi8((int8_t)lo);
+  r.hi = _mm256_set1_epi8((int8_t)hi);
+  r.is_small = qrt_avx2_is_small(base_low, shift_low, depth) &&
+               qrt_avx2_is_small(base_high, shift_high, depth);
+  return r;
 }
 
-/* Sixteen results a, in split order, are the low halves of the result's 16-byte parts, b
- * the high ones. */
-QRT_INLINE __m256i qrt_avx2_codes(const qrt_avx2_range* range, __m256i a_low,
-                                  __m256i a_high, __m256i b_low, __m256i b_high) {
-  const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(a_low, a_high), range->zero);
-  const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(b_low, b_high), range->zero);
-  return _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(a, b), range->lo), range->hi);
+/* Clamped codes of two times sixteen results of 16 bits, saturated: each 16-byte half has
+ * one's. What saturates on the way lies beyond every code, and stays there. */
+QRT_INLINE __m256i qrt_avx2_narrowed(const qrt_avx2_results* r, __m256i a, __m256i b) {
+  const __m256i codes =
+      _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(a, b), r->lo), r->hi);
+  return _mm256_permute4x64_epi64(codes, 0xD8);
+}
+
+/* The same of sums. is_shifted is a constant. */
+QRT_INLINE __m256i qrt_avx2_codes(const qrt_avx2_results* r, const int is_shifted,
+                                  __m256i a_low, __m256i a_high, __m256i b_low,
+                                  __m256i b_high) {
+  const __m256i a = _mm256_packs_epi32(qrt_avx2_scaled(&r->low, is_shifted, a_low),
+                                       qrt_avx2_scaled(&r->high, is_shifted, a_high));
+  const __m256i b = _mm256_packs_epi32(qrt_avx2_scaled(&r->low, is_shifted, b_low),
+                                       qrt_avx2_scaled(&r->high, is_shifted, b_high));
+  return qrt_avx2_narrowed(r, a, b);
 }
 
 /* N19 and N5: sums of products and their biases. */

@@ -17,15 +17,22 @@
  *   QRT_WEIGHT_OFFSET  what pack_panel adds to every weight; not 0: row_sums are there
  *   QRT_ROW_POSITIONS  blocks of up to so many positions do without the panel where
  *                      weights lie ready as rows: tile->panel is NULL then
+ *   QRT_LANES          16-bit lanes on the stack that the multiplication may prepare the
+ *                      codes of a block in (optional)
  * and after it
  *   multiply_tile      all positions of the block with one tile, results stored
  *   unpack_codes       a row of packed weights as int8
  *   sum_codes          the sum of int8 codes
+ *   prepare_block      called before a block's first tile (only QRT_LANES)
  *   pack_panel         weights in the order multiply_tile reads (only panels) */
 #ifndef QRT_SRC_CONV_H
 #define QRT_SRC_CONV_H
 
 #include <string.h>
+
+#ifndef QRT_LANES
+#define QRT_LANES 0
+#endif
 
 #include "codes.h"
 #include "qrt/qrt.h"
@@ -38,9 +45,8 @@ typedef struct {
   const int8_t* const* rows; /* first code of each position */
   size_t count;              /* positions */
   size_t segments, run, length, pitch;
-  size_t run_pixels; /* of a segment, side by side in x */
-  size_t row;        /* positions of an output row; the block is whole rows, and their
-                        codes lie a pixel apart. 0: unknown */
+  int has_pairs; /* of the plan */
+  size_t row;    /* positions of an output row; has_pairs: the block is whole rows */
   int are_rows_ready;
   size_t half; /* 16 where the last 8 codes of every run are nothing; else 0 */
   const int8_t* w[QRT_TILE_COLUMNS]; /* rows of segments * length codes */
@@ -57,6 +63,8 @@ typedef struct {
   int32_t right[QRT_TILE_COLUMNS]; /* shifts of N5, 0 or less */
   int any_left;                    /* some left is not 0 */
   const int32_t* row_sums;         /* sum of each position's codes; NULL: w_zero is 0 */
+  int16_t* lanes;                  /* QRT_LANES of them */
+  int32_t* row_words; /* a word for each position, where row_sums are not there */
   int32_t w_zero[QRT_TILE_COLUMNS];
   int same_w_zero; /* w_zero is QRT_WEIGHT_OFFSET everywhere */
   int32_t y_zero, lo, hi;
@@ -73,6 +81,9 @@ static void multiply_tile(const qrt_conv_tile* tile);
 static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits,
                          int odd);
 static int32_t sum_codes(const int8_t* codes, size_t count);
+#if QRT_LANES
+static void prepare_block(const qrt_conv_tile* tile);
+#endif
 #if QRT_PANELS
 static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
                        int8_t* panel);
@@ -125,11 +136,16 @@ static const int8_t* pixel(const qrt_conv_job* job, int32_t image, int32_t iy,
 
 static void find_in_place(const qrt_conv_job* job, size_t first, size_t count) {
   const qrt_conv2d_params* p = job->p;
+  const size_t apart = (size_t)p->stride_w * (size_t)p->c;
   qrt_place at = place_of(p, first);
   size_t i;
   for (i = 0; i < count; ++i) {
-    job->rows[i] = pixel(job, at.image, at.oy * p->stride_h - p->pad_top,
-                         at.ox * p->stride_w - p->pad_left);
+    if (i > 0 && at.ox > 0) {
+      job->rows[i] = job->rows[i - 1] + apart;
+    } else {
+      job->rows[i] = pixel(job, at.image, at.oy * p->stride_h - p->pad_top,
+                           at.ox * p->stride_w - p->pad_left);
+    }
     step(p, &at);
   }
 }
@@ -354,6 +370,9 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   uint8_t* free_bytes = (uint8_t*)scratch;
   qrt_conv_job job;
   qrt_conv_tile tile;
+#if QRT_LANES
+  int16_t lanes[QRT_LANES];
+#endif
   size_t group, first, count, column, tile_columns;
   job.p = p;
   job.plan = qrt_conv_plan_of(p);
@@ -375,6 +394,10 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   memset(&tile, 0, sizeof tile);
   tile.rows = job.rows;
   tile.row_sums = has_sums ? job.row_sums : NULL;
+  tile.row_words = has_sums ? NULL : job.row_sums;
+#if QRT_LANES
+  tile.lanes = lanes;
+#endif
   tile.same_w_zero = w_zero == NULL;
   tile.segments = job.plan.segments;
   tile.run = job.plan.run;
@@ -391,8 +414,8 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   tile.y_bytes = p->y_bytes;
   tile.room = job.unpacked;
   tile.are_rows_ready = are_rows_ready(&job);
-  tile.run_pixels = (size_t)p->kw;
-  tile.row = job.plan.mode == QRT_STRIP && p->stride_w == 1 ? (size_t)p->ow : 0;
+  tile.has_pairs = job.plan.has_pairs;
+  tile.row = (size_t)p->ow;
   tile.y_step = p->y_pitch ? (size_t)p->y_pitch : (size_t)p->o;
   for (group = 0; group < (size_t)p->groups; ++group) {
     const size_t begin = group * columns;
@@ -412,6 +435,9 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
       }
       if (has_sums) sum_rows(&job, count);
       tile.count = count;
+#if QRT_LANES
+      prepare_block(&tile);
+#endif
       for (column = 0; column < columns; column += tile_columns) {
         const size_t rest = columns - column;
         tile.width = rest < tile_columns ? rest : tile_columns;

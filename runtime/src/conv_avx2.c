@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: MIT
- * Direct int8 convolution for AVX2: six positions by sixteen channels in twelve
+ * Direct int8 convolution for AVX2: four positions by sixteen channels in eight
  * accumulators. VPMADDWD multiplies pairs of 16-bit numbers and adds the two products
- * exactly; VPMADDUBSW would take twice as many codes, but it saturates. The panel holds
- * pairs of weights of the channels side by side, so that nothing is added across lanes,
- * and a pair of codes of one position is broadcast by the load itself. */
+ * exactly; VPMADDUBSW would take twice as many codes, but it saturates. Instead one
+ * product serves two codes (Winograd 1968):
+ *     (a0 + w1) (a1 + w0) = a0 w0 + a1 w1 + a0 a1 + w0 w1
+ * where a0 a1 is known once for all channels, w0 w1 once for all positions. Both are
+ * subtracted before the sums begin; what wraps on the way comes back. The panel holds the
+ * weights of channels side by side, so that nothing is added across lanes, and two codes
+ * of one position are broadcast by the load itself. */
 #include "avx2.h"
 
 #if QRT_HAS_avx2
 
 #define QRT_TILE_COLUMNS 16
-#define QRT_PANELS 1
+#define QRT_PANELS 0
 #define QRT_PACKS_RUNS 0
 #define QRT_WEIGHT_OFFSET 0
 #define QRT_ROW_POSITIONS 4
+#define QRT_LANES 16384
 
 #include "conv.h"
+#include "conv_results_avx2.h"
+
+#define QRT_POSITIONS 4
 
 static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits,
                          int odd) {
@@ -43,316 +51,390 @@ static int32_t sum_codes(const int8_t* codes, size_t count) {
   return total;
 }
 
-/* ------------------------------------------------------------------------- weights
- *
- * Channels 0 to 3 and 8 to 11 are the low one of a panel's two vectors, the others the
- * high one, as qrt_avx2_load_split has them. */
-
-/* 16 codes of channels i and i + 4. */
-QRT_INLINE __m256i load_rows(const int8_t* const* w, size_t i, size_t k) {
-  return _mm256_loadu2_m128i((const __m128i*)(const void*)(w[i + 4] + k),
-                             (const __m128i*)(const void*)(w[i] + k));
-}
-
-QRT_INLINE void put_pairs(int8_t* panel, size_t pair, __m256i low, __m256i high) {
-  _mm256_storeu_si256((__m256i*)(void*)(panel + 32 * pair),
-                      _mm256_unpacklo_epi64(low, high));
-  _mm256_storeu_si256((__m256i*)(void*)(panel + 32 * (pair + 1)),
-                      _mm256_unpackhi_epi64(low, high));
-}
-
-/* Eight pairs of sixteen channels, transposed: 32 bytes a pair. */
-QRT_INLINE void transpose(const int8_t* const* w, size_t k, int8_t* panel) {
-  const __m256i r0 = load_rows(w, 0, k), r1 = load_rows(w, 1, k);
-  const __m256i r2 = load_rows(w, 2, k), r3 = load_rows(w, 3, k);
-  const __m256i r4 = load_rows(w, 8, k), r5 = load_rows(w, 9, k);
-  const __m256i r6 = load_rows(w, 10, k), r7 = load_rows(w, 11, k);
-  const __m256i a0 = _mm256_unpacklo_epi16(r0, r1), b0 = _mm256_unpackhi_epi16(r0, r1);
-  const __m256i a1 = _mm256_unpacklo_epi16(r2, r3), b1 = _mm256_unpackhi_epi16(r2, r3);
-  const __m256i a2 = _mm256_unpacklo_epi16(r4, r5), b2 = _mm256_unpackhi_epi16(r4, r5);
-  const __m256i a3 = _mm256_unpacklo_epi16(r6, r7), b3 = _mm256_unpackhi_epi16(r6, r7);
-  put_pairs(panel, 0, _mm256_unpacklo_epi32(a0, a1), _mm256_unpacklo_epi32(a2, a3));
-  put_pairs(panel, 2, _mm256_unpackhi_epi32(a0, a1), _mm256_unpackhi_epi32(a2, a3));
-  put_pairs(panel, 4, _mm256_unpacklo_epi32(b0, b1), _mm256_unpacklo_epi32(b2, b3));
-  put_pairs(panel, 6, _mm256_unpackhi_epi32(b0, b1), _mm256_unpackhi_epi32(b2, b3));
-}
-
-static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
-                       int8_t* panel) {
-  const size_t depth = segments * run;
-  size_t k;
-  for (k = 0; k < depth; k += 16) transpose(w, k, panel + 16 * k);
-}
-
-/* ------------------------------------------------------------------ multiplication */
-
-#define QRT_POSITIONS 6
-
 QRT_INLINE __m256i widen(const int8_t* codes) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(const void*)codes));
 }
-
-QRT_INLINE void store_lanes(int16_t* lanes, __m256i v) {
-  _mm256_storeu_si256((__m256i*)(void*)lanes, v);
-}
-
-static void widen_panel(const int8_t* panel, size_t depth, int16_t* lanes) {
-  size_t k;
-  for (k = 0; k < 16 * depth; k += 16) store_lanes(lanes + k, widen(panel + k));
-}
-
-/* The j-th pair of weights of a step, as lanes or as bytes. */
-#define QRT_LOAD_LANES(j) \
-  "vmovdqu 64*" #j        \
-  "(%[p]), %[v]\n\t"      \
-  "vmovdqu 64*" #j "+32(%[p]), %[w]\n\t"
-#define QRT_LOAD_BYTES(j) \
-  "vpmovsxbw 32*" #j      \
-  "(%[p]), %[v]\n\t"      \
-  "vpmovsxbw 32*" #j "+16(%[p]), %[w]\n\t"
-
-/* The i-th position's j-th pair of codes with v and w. */
-#define QRT_DOT(i, j, a, b)       \
-  "vpbroadcastd 32*" #i "+4*" #j  \
-  "(%[x]), %[u]\n\t"              \
-  "vpmaddwd %[v], %[u], %[t]\n\t" \
-  "vpmaddwd %[w], %[u], %[u]\n\t" \
-  "vpaddd %[t], %[" #a "], %[" #a \
-  "]\n\t"                         \
-  "vpaddd %[u], %[" #b "], %[" #b "]\n\t"
-
-/* Written out: compilers add products to each other first, and run out of the sixteen
- * registers that this needs. */
-#define QRT_DOT_SIX(load, j)                                                             \
-  __asm__ volatile(load(j) QRT_DOT(0, j, a0, b0) QRT_DOT(1, j, a1, b1)                   \
-                       QRT_DOT(2, j, a2, b2) QRT_DOT(3, j, a3, b3) QRT_DOT(4, j, a4, b4) \
-                           QRT_DOT(5, j, a5, b5)                                         \
-                   : [a0] "+x"(a0), [b0] "+x"(b0), [a1] "+x"(a1), [b1] "+x"(b1),         \
-                     [a2] "+x"(a2), [b2] "+x"(b2), [a3] "+x"(a3), [b3] "+x"(b3),         \
-                     [a4] "+x"(a4), [b4] "+x"(b4), [a5] "+x"(a5), [b5] "+x"(b5),         \
-                     [t] "=&x"(t), [u] "=&x"(u), [v] "=&x"(v), [w] "=&x"(w)              \
-                   : [p] "r"(panel), [x] "r"(codes)                                      \
-                   : "memory");
-
-#define QRT_DOT_TWO(load, j)                                                     \
-  __asm__ volatile(load(j) QRT_DOT(0, j, a0, b0) QRT_DOT(1, j, a1, b1)           \
-                   : [a0] "+x"(a0), [b0] "+x"(b0), [a1] "+x"(a1), [b1] "+x"(b1), \
-                     [t] "=&x"(t), [u] "=&x"(u), [v] "=&x"(v), [w] "=&x"(w)      \
-                   : [p] "r"(panel), [x] "r"(codes)                              \
-                   : "memory");
-
-#define QRT_DOT_STEP(dot, load)                                                 \
-  dot(load, 0) dot(load, 1) dot(load, 2) dot(load, 3) dot(load, 4) dot(load, 5) \
-      dot(load, 6) dot(load, 7)
-
-/* Codes that are multiplied with a panel: runs of `length` codes, `pitch` apart; or sums
- * of two such codes, or differences, the other one `other` codes further on. */
-typedef enum { QRT_CODES, QRT_SUMS, QRT_DIFFERENCES } qrt_operand;
-typedef struct {
-  const void* panel;
-  qrt_operand operand;
-  size_t offset, other;
-  size_t segments, length, pitch;
-  const int8_t* ahead; /* a line of it for each step: weights of the next tile */
-  size_t ahead_step;
-} qrt_product;
-
-/* Sixteen codes of one position as lanes. */
-QRT_INLINE void prepare_codes(const qrt_product* q, const int8_t* codes, int16_t* lanes) {
-  __m256i v = widen(codes);
-  if (q->operand == QRT_SUMS) v = _mm256_add_epi16(v, widen(codes + q->other));
-  if (q->operand == QRT_DIFFERENCES) v = _mm256_sub_epi16(v, widen(codes + q->other));
-  store_lanes(lanes, v);
-}
-
-#define QRT_PREPARE_STEP(lanes)           \
-  prepare_codes(q, p0 + k, lanes);        \
-  prepare_codes(q, p1 + k, lanes + 16);   \
-  if (is_full) {                          \
-    prepare_codes(q, p2 + k, lanes + 32); \
-    prepare_codes(q, p3 + k, lanes + 48); \
-    prepare_codes(q, p4 + k, lanes + 64); \
-    prepare_codes(q, p5 + k, lanes + 80); \
-  }
-
-/* sums[2 i] and sums[2 i + 1]: position i with the channels of low and high vectors, from
- * `low` and `high` on. Six positions where is_full, else two; the panel holds bytes where
- * is_narrow, else lanes: both are constants. A step prepares the codes of the next one:
- * they are in memory by the time they are broadcast. */
-QRT_INLINE void multiply(const qrt_product* q, const int8_t* const* rows,
-                         const int is_full, const int is_narrow, __m256i low,
-                         __m256i high, __m256i* sums) {
-  const int8_t* panel = (const int8_t*)q->panel;
-  const int8_t *p0 = rows[0] + q->offset, *p1 = rows[1] + q->offset;
-  const int8_t* p2 = is_full ? rows[2] + q->offset : p0;
-  const int8_t* p3 = is_full ? rows[3] + q->offset : p0;
-  const int8_t* p4 = is_full ? rows[4] + q->offset : p0;
-  const int8_t* p5 = is_full ? rows[5] + q->offset : p0;
-  const int8_t* ahead = q->ahead;
-  const size_t length = q->length, pitch = q->pitch;
-  int16_t lanes[2][16 * QRT_POSITIONS];
-  size_t steps = q->segments * length / 16, k = 0, turn = 0;
-  __m256i a0 = low, a1 = low, a2 = low, a3 = low, a4 = low, a5 = low;
-  __m256i b0 = high, b1 = high, b2 = high, b3 = high, b4 = high, b5 = high;
-  __m256i t, u, v, w;
-  QRT_PREPARE_STEP(lanes[0])
-  for (; steps > 0; --steps, panel += is_narrow ? 256 : 512) {
-    const int16_t* codes = lanes[turn];
-    turn ^= 1;
-    _mm_prefetch((const char*)ahead, _MM_HINT_T1);
-    ahead += q->ahead_step;
-    if (steps > 1) {
-      k += 16;
-      if (k == length) {
-        k = 0;
-        p0 += pitch, p1 += pitch;
-        if (is_full) p2 += pitch, p3 += pitch, p4 += pitch, p5 += pitch;
-      }
-      QRT_PREPARE_STEP(lanes[turn])
-    }
-    if (is_full && is_narrow) {
-      QRT_DOT_STEP(QRT_DOT_SIX, QRT_LOAD_BYTES)
-    } else if (is_full) {
-      QRT_DOT_STEP(QRT_DOT_SIX, QRT_LOAD_LANES)
-    } else if (is_narrow) {
-      QRT_DOT_STEP(QRT_DOT_TWO, QRT_LOAD_BYTES)
-    } else {
-      QRT_DOT_STEP(QRT_DOT_TWO, QRT_LOAD_LANES)
-    }
-  }
-  sums[0] = a0, sums[1] = b0, sums[2] = a1, sums[3] = b1;
-  if (!is_full) return;
-  sums[4] = a2, sums[5] = b2, sums[6] = a3, sums[7] = b3;
-  sums[8] = a4, sums[9] = b4, sums[10] = a5, sums[11] = b5;
-}
-
-/* The four forms, each once. */
-QRT_NOINLINE static void multiply_six(const qrt_product* q, const int8_t* const* rows,
-                                      int is_narrow, __m256i low, __m256i high,
-                                      __m256i* sums) {
-  if (is_narrow) {
-    multiply(q, rows, 1, 1, low, high, sums);
-  } else {
-    multiply(q, rows, 1, 0, low, high, sums);
-  }
-}
-
-QRT_NOINLINE static void multiply_two(const qrt_product* q, const int8_t* const* rows,
-                                      int is_narrow, __m256i low, __m256i high,
-                                      __m256i* sums) {
-  if (is_narrow) {
-    multiply(q, rows, 0, 1, low, high, sums);
-  } else {
-    multiply(q, rows, 0, 0, low, high, sums);
-  }
-}
-
-/* ------------------------------------------------------------------------- results */
-
-typedef struct {
-  qrt_avx2_result low, high;
-  int is_shifted;
-  int is_simple; /* int8, sixteen channels, no weight zero points */
-} qrt_result;
-
-/* What a tile's left and right shifts were one of before conv.h took them apart. */
-QRT_INLINE __m256i load_shift(const qrt_conv_tile* tile, size_t c) {
-  return _mm256_or_si256(qrt_avx2_load_split(tile->left + c),
-                         qrt_avx2_load_split(tile->right + c));
-}
-
-static qrt_result result_of(const qrt_conv_tile* tile) {
-  const __m256i low = load_shift(tile, 0), high = load_shift(tile, 4);
-  qrt_result r;
-  r.is_shifted = qrt_avx2_is_shifted(low, high);
-  r.low = qrt_avx2_prepare(qrt_avx2_load_split(tile->base),
-                           qrt_avx2_load_split(tile->multiplier), low, r.is_shifted);
-  r.high =
-      qrt_avx2_prepare(qrt_avx2_load_split(tile->base + 4),
-                       qrt_avx2_load_split(tile->multiplier + 4), high, r.is_shifted);
-  r.is_simple = tile->y_bytes == 1 && tile->width == 16 && !tile->row_sums;
-  return r;
-}
-
-/* Most layers: int8 results of sixteen channels, without weight zero points. is_shifted
- * is a constant. */
-QRT_INLINE void store_codes(const qrt_conv_tile* tile, const qrt_result* r,
-                            const int is_shifted, size_t first, size_t count,
-                            const __m256i* sums) {
-  const qrt_avx2_range range = qrt_avx2_range_of(tile->y_zero, tile->lo, tile->hi);
-  const size_t step = tile->y_step;
-  int8_t* y = (int8_t*)tile->y + first * step;
-  for (;; sums += 4, y += 2 * step) {
-    const __m256i codes = _mm256_permute4x64_epi64(
-        qrt_avx2_codes(&range, qrt_avx2_requant_from_start(&r->low, is_shifted, sums[0]),
-                       qrt_avx2_requant_from_start(&r->high, is_shifted, sums[1]),
-                       qrt_avx2_requant_from_start(&r->low, is_shifted, sums[2]),
-                       qrt_avx2_requant_from_start(&r->high, is_shifted, sums[3])),
-        0xD8);
-    _mm_storeu_si128((__m128i*)(void*)y, _mm256_castsi256_si128(codes));
-    if (count == 1) return;
-    _mm_storeu_si128((__m128i*)(void*)(y + step), _mm256_extracti128_si256(codes, 1));
-    if (count == 2) return;
-    count -= 2;
-  }
-}
-
-/* Eight results, of a low or a high vector. */
-QRT_INLINE __m256i finish(const qrt_conv_tile* tile, const qrt_avx2_result* r,
-                          int is_shifted, size_t c, size_t position, __m256i sums) {
-  if (tile->row_sums) {
-    const __m256i row_sum = _mm256_set1_epi32(tile->row_sums[position]);
-    const __m256i w_zero = qrt_avx2_load_split(tile->w_zero + c);
-    sums = _mm256_sub_epi32(sums, _mm256_mullo_epi32(w_zero, row_sum));
-  }
-  return qrt_avx2_finish(qrt_avx2_requant_from_start(r, is_shifted, sums), tile->y_zero,
-                         tile->lo, tile->hi);
-}
-
-QRT_NOINLINE static void store_any(const qrt_conv_tile* tile, const qrt_result* r,
-                                   size_t first, size_t count, const __m256i* sums) {
-  size_t i, j;
-  for (i = first; i < first + count; ++i, sums += 2) {
-    const __m256i low = finish(tile, &r->low, r->is_shifted, 0, i, sums[0]);
-    const __m256i high = finish(tile, &r->high, r->is_shifted, 4, i, sums[1]);
-    int16_t values[16];
-    store_lanes(values, _mm256_packs_epi32(low, high));
-    for (j = 0; j < tile->width; ++j) {
-      qrt_store(tile->y, i * tile->y_step + j, tile->y_bytes, values[j]);
-    }
-  }
-}
-
-QRT_INLINE void store(const qrt_conv_tile* tile, const qrt_result* r, size_t first,
-                      size_t count, const __m256i* sums) {
-  if (r->is_simple && r->is_shifted) {
-    store_codes(tile, r, 1, first, count, sums);
-  } else if (r->is_simple) {
-    store_codes(tile, r, 0, first, count, sums);
-  } else {
-    store_any(tile, r, first, count, sums);
-  }
-}
-
-/* ------------------------------------------------------------------- a few positions */
 
 /* Sums of four vectors, of each half, in both halves' lanes. */
 QRT_INLINE __m256i add_across(__m256i a, __m256i b, __m256i c, __m256i d) {
   return _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
 }
 
+QRT_INLINE void store_lanes(void* lanes, __m256i v) {
+  _mm256_storeu_si256((__m256i*)lanes, v);
+}
+
+/* ------------------------------------------------------------------------- weights
+ *
+ * Four weights of each of sixteen channels take 128 bytes of a panel, two and two of
+ * them: w2 and w3 of eight channels, which meet codes 0 and 1, then w0 and w1, which meet
+ * 2 and 3; then the same of the other eight channels. The first eight are 0 to 3 and 8 to
+ * 11, as qrt_avx2_load_split has them. */
+
+/* Sixteen codes of channels i and i + 8, in every four the middle two swapped. */
+QRT_INLINE __m256i load_rows(const int8_t* const* w, size_t i, size_t k) {
+  const __m256i swap = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+  return _mm256_shuffle_epi8(
+      _mm256_loadu2_m128i((const __m128i*)(const void*)(w[i + 8] + k),
+                          (const __m128i*)(const void*)(w[i] + k)),
+      swap);
+}
+
+/* Four times four codes of eight channels, the first ones of w, with each four in its
+ * lane. */
+QRT_INLINE void transpose(const int8_t* const* w, size_t k, __m256i* fours) {
+  const __m256i r0 = load_rows(w, 0, k), r1 = load_rows(w, 1, k);
+  const __m256i r2 = load_rows(w, 2, k), r3 = load_rows(w, 3, k);
+  const __m256i a = _mm256_unpacklo_epi32(r0, r1), b = _mm256_unpacklo_epi32(r2, r3);
+  const __m256i c = _mm256_unpackhi_epi32(r0, r1), d = _mm256_unpackhi_epi32(r2, r3);
+  fours[0] = _mm256_unpacklo_epi64(a, b);
+  fours[1] = _mm256_unpackhi_epi64(a, b);
+  fours[2] = _mm256_unpacklo_epi64(c, d);
+  fours[3] = _mm256_unpackhi_epi64(c, d);
+}
+
+/* One vector of transpose's into the panel; subtracts w0 w2 + w1 w3. */
+QRT_INLINE __m256i put_four(int8_t* panel, __m256i four, __m256i products) {
+  const __m256i first = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8);
+  const __m256i last = _mm256_srai_epi16(four, 8);
+  store_lanes(panel, last);
+  store_lanes(panel + 32, first);
+  return _mm256_sub_epi32(products, _mm256_madd_epi16(first, last));
+}
+
+/* The tile's room becomes its panel; low and high are products of its weights, negative.
+ */
+static void pack_panel(const qrt_conv_tile* tile, __m256i* low, __m256i* high) {
+  const size_t depth = tile->segments * tile->length;
+  int8_t* panel = tile->room;
+  __m256i fours[4];
+  size_t k, i;
+  *low = *high = _mm256_setzero_si256();
+  if (tile->are_rows_ready) {
+    for (k = 0; k < depth; k += 16, panel += 512) {
+      transpose(tile->w, k, fours);
+      for (i = 0; i < 4; ++i) *low = put_four(panel + 128 * i, fours[i], *low);
+      transpose(tile->w + 4, k, fours);
+      for (i = 0; i < 4; ++i) *high = put_four(panel + 128 * i + 64, fours[i], *high);
+    }
+    return;
+  }
+  /* Rows fill the first half of the room: bytes go to the second half before. */
+  for (k = 0; k < depth; k += 16) {
+    int8_t* bytes = panel + 16 * (depth + k);
+    transpose(tile->w, k, fours);
+    for (i = 0; i < 4; ++i) store_lanes(bytes + 64 * i, fours[i]);
+    transpose(tile->w + 4, k, fours);
+    for (i = 0; i < 4; ++i) store_lanes(bytes + 64 * i + 32, fours[i]);
+  }
+  for (k = 0; k < depth; k += 4, panel += 128) {
+    const __m256i* bytes = (const __m256i*)(const void*)(tile->room + 16 * (depth + k));
+    const __m256i first = _mm256_loadu_si256(bytes);
+    const __m256i second = _mm256_loadu_si256(bytes + 1);
+    *low = put_four(panel, first, *low);
+    *high = put_four(panel + 64, second, *high);
+  }
+}
+
+/* ------------------------------------------------------------------ multiplication */
+
+#define QRT_LOAD_FOUR(j) \
+  "vmovdqu 128*" #j      \
+  "(%[p]), %[v0]\n\t"    \
+  "vmovdqu 128*" #j      \
+  "+32(%[p]), %[w0]\n\t" \
+  "vmovdqu 128*" #j      \
+  "+64(%[p]), %[v1]\n\t" \
+  "vmovdqu 128*" #j "+96(%[p]), %[w1]\n\t"
+
+/* Four codes of the i-th position with sixteen channels. */
+#define QRT_DOT(i, j, a, b)       \
+  "vpbroadcastd 32*" #i "+8*" #j  \
+  "(%[x]), %[t]\n\t"              \
+  "vpbroadcastd 32*" #i "+8*" #j  \
+  "+4(%[x]), %[u]\n\t"            \
+  "vpaddw %[v0], %[t], %[s]\n\t"  \
+  "vpaddw %[w0], %[u], %[r]\n\t"  \
+  "vpmaddwd %[s], %[r], %[s]\n\t" \
+  "vpaddd %[s], %[" #a "], %[" #a \
+  "]\n\t"                         \
+  "vpaddw %[v1], %[t], %[t]\n\t"  \
+  "vpaddw %[w1], %[u], %[u]\n\t"  \
+  "vpmaddwd %[t], %[u], %[t]\n\t" \
+  "vpaddd %[t], %[" #b "], %[" #b "]\n\t"
+
+/* Written out: compilers add products to each other first, and run out of the sixteen
+ * registers that this needs. */
+#define QRT_DOT_FOUR(j)                                                             \
+  __asm__ volatile(QRT_LOAD_FOUR(j) QRT_DOT(0, j, a0, b0) QRT_DOT(1, j, a1, b1)     \
+                       QRT_DOT(2, j, a2, b2) QRT_DOT(3, j, a3, b3)                  \
+                   : [a0] "+x"(a0), [b0] "+x"(b0), [a1] "+x"(a1), [b1] "+x"(b1),    \
+                     [a2] "+x"(a2), [b2] "+x"(b2), [a3] "+x"(a3), [b3] "+x"(b3),    \
+                     [r] "=&x"(r), [s] "=&x"(s), [t] "=&x"(t), [u] "=&x"(u),        \
+                     [v0] "=&x"(v0), [w0] "=&x"(w0), [v1] "=&x"(v1), [w1] "=&x"(w1) \
+                   : [p] "r"(panel), [x] "r"(codes)                                 \
+                   : "memory");
+
+/* Codes of four positions as 16-bit lanes, sixteen of each in turn: `steps` times, from
+ * code `begin` on. */
+QRT_INLINE void prepare_four(const qrt_conv_tile* tile, const int8_t* const* rows,
+                             size_t begin, size_t steps, int16_t* lanes) {
+  const size_t length = tile->length, segment = begin ? begin / length : 0;
+  const size_t skipped = segment * tile->pitch;
+  const int8_t *p0 = rows[0] + skipped, *p1 = rows[1] + skipped;
+  const int8_t *p2 = rows[2] + skipped, *p3 = rows[3] + skipped;
+  size_t k = begin - segment * length;
+  for (; steps > 0; --steps, lanes += 64) {
+    store_lanes(lanes, widen(p0 + k));
+    store_lanes(lanes + 16, widen(p1 + k));
+    store_lanes(lanes + 32, widen(p2 + k));
+    store_lanes(lanes + 48, widen(p3 + k));
+    k += 16;
+    if (k == length) {
+      k = 0;
+      p0 += tile->pitch, p1 += tile->pitch, p2 += tile->pitch, p3 += tile->pitch;
+    }
+  }
+}
+
+/* Adds to sums[2 i] and sums[2 i + 1] position i with the first and the other channels:
+ * `steps` of sixteen codes, and half of one where `half` is not 0. `ahead`, a line of it
+ * for each step, is fetched meanwhile: packing the next tile would wait for it. */
+QRT_INLINE void multiply_four(const int8_t* panel, const int16_t* codes, size_t steps,
+                              size_t half, const int8_t* ahead, size_t ahead_step,
+                              __m256i* sums) {
+  __m256i a0 = sums[0], b0 = sums[1], a1 = sums[2], b1 = sums[3];
+  __m256i a2 = sums[4], b2 = sums[5], a3 = sums[6], b3 = sums[7];
+  __m256i r, s, t, u, v0, v1, w0, w1;
+  for (; steps > 0; --steps, panel += 512, codes += 64, ahead += ahead_step) {
+    _mm_prefetch((const char*)ahead, _MM_HINT_T1);
+    QRT_DOT_FOUR(0)
+    QRT_DOT_FOUR(1)
+    QRT_DOT_FOUR(2)
+    QRT_DOT_FOUR(3)
+  }
+  if (half) {
+    QRT_DOT_FOUR(0)
+    QRT_DOT_FOUR(1)
+  }
+  sums[0] = a0, sums[1] = b0, sums[2] = a1, sums[3] = b1;
+  sums[4] = a2, sums[5] = b2, sums[6] = a3, sums[7] = b3;
+}
+
+/* ------------------------------------------------------------------------ positions */
+
+/* Deepest positions of which four are prepared at once. */
+#define QRT_LANES_EACH (QRT_LANES / QRT_POSITIONS)
+
+/* Codes of a position, all fours together, that stay in the nearest cache beside a panel.
+ */
+#define QRT_NEAR_CODES 1024
+
+/* First of the i-th four positions: what is left over of a block is worked on together
+ * with some before. */
+QRT_INLINE size_t four_at(const qrt_conv_tile* tile, size_t i) {
+  const size_t last = tile->count - QRT_POSITIONS, at = i * QRT_POSITIONS;
+  return at < last ? at : last;
+}
+
+/* Broadcasts of what was only just stored are slow: as many fours as have room are
+ * prepared before the first is multiplied. */
+static void prepare_fours(const qrt_conv_tile* tile, size_t first, size_t last) {
+  const size_t depth = tile->segments * tile->length;
+  int16_t* lanes = tile->lanes;
+  for (; first < last; ++first, lanes += QRT_POSITIONS * depth) {
+    prepare_four(tile, tile->rows + four_at(tile, first), 0, depth / 16, lanes);
+  }
+}
+
+QRT_INLINE size_t fours_of(const qrt_conv_tile* tile) {
+  return (tile->count + QRT_POSITIONS - 1) / QRT_POSITIONS;
+}
+
+/* Whether a block's codes have room all at once, for all of its tiles. */
+QRT_INLINE int are_codes_kept(const qrt_conv_tile* tile) {
+  return fours_of(tile) * tile->segments * tile->length <= QRT_LANES_EACH;
+}
+
+/* a0 a2 + a1 a3 of every four codes that are multiplied. */
+QRT_INLINE __m256i row_products(const qrt_conv_tile* tile, size_t half,
+                                const int8_t* codes) {
+  const size_t length = tile->length - half;
+  __m256i sums = _mm256_setzero_si256(), v;
+  size_t segment, k;
+  for (segment = tile->segments; segment > 0; --segment, codes += tile->pitch) {
+    for (k = 0; k < length; k += 16) {
+      v = widen(codes + k);
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(v, _mm256_srli_epi64(v, 32)));
+    }
+    if (half) {
+      v = _mm256_cvtepi8_epi16(_mm_loadl_epi64((const __m128i*)(const void*)(codes + k)));
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(v, _mm256_srli_epi64(v, 32)));
+    }
+  }
+  return sums;
+}
+
+/* Of four positions, a lane each. */
+static __m128i products_of_four(const qrt_conv_tile* tile, size_t half,
+                                const int8_t* const* rows) {
+  const __m256i sums =
+      add_across(row_products(tile, half, rows[0]), row_products(tile, half, rows[1]),
+                 row_products(tile, half, rows[2]), row_products(tile, half, rows[3]));
+  return _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+}
+
+/* 16 where half of a position's last step is left out, else 0. */
+QRT_INLINE size_t half_of(const qrt_conv_tile* tile) {
+  return tile->segments == 1 ? tile->half : 0;
+}
+
+/* Weights of the next tile are fetched a line a step: packing them would wait for them.
+ */
+typedef struct {
+  const int8_t *at, *end;
+  size_t step;
+} qrt_ahead;
+
+QRT_INLINE qrt_ahead ahead_of(const qrt_conv_tile* tile) {
+  qrt_ahead ahead;
+  ahead.at = (const int8_t*)tile->next;
+  ahead.end = ahead.at + tile->next_bytes;
+  ahead.step = tile->next_bytes > 0 ? 64 : 0;
+  return ahead;
+}
+
+/* After so many steps. */
+QRT_INLINE void move_ahead(qrt_ahead* ahead, size_t steps) {
+  ahead->at += ahead->step * steps;
+  if (ahead->at < ahead->end) return;
+  ahead->at -= ahead->step * steps;
+  ahead->step = 0;
+}
+
+#define QRT_BEGIN(i)                                        \
+  {                                                         \
+    const __m256i product = _mm256_set1_epi32(products[i]); \
+    sums[2 * (i)] = _mm256_sub_epi32(low, product);         \
+    sums[2 * (i) + 1] = _mm256_sub_epi32(high, product);    \
+  }
+
+/* Results of four positions at y whose lanes are `codes`. low, high: what the sums begin
+ * with but for the products of their codes. is_shifted, is_whole are constants: all
+ * sixteen channels exist. */
+QRT_INLINE void finish_four(const qrt_conv_tile* tile, const qrt_avx2_results* r,
+                            __m256i low, __m256i high, const int is_shifted,
+                            const int is_whole, const int32_t* products,
+                            const int16_t* codes, qrt_ahead* ahead, int8_t* y) {
+  const size_t half = half_of(tile);
+  const size_t steps = (tile->segments * tile->length - half) / 16;
+  const size_t width = is_whole ? 16 : tile->width, y_step = tile->y_step;
+  __m256i sums[2 * QRT_POSITIONS];
+  QRT_BEGIN(0)
+  QRT_BEGIN(1)
+  QRT_BEGIN(2)
+  QRT_BEGIN(3)
+  multiply_four(tile->room, codes, steps, half, ahead->at, ahead->step, sums);
+  move_ahead(ahead, steps);
+  store_four(r, is_shifted, width, sums, y, y_step);
+}
+
+QRT_INLINE void multiply_fours(const qrt_conv_tile* tile, const qrt_avx2_results* r,
+                               __m256i low, __m256i high, const int is_shifted,
+                               const int is_whole) {
+  const size_t depth = tile->segments * tile->length, fours = fours_of(tile);
+  const int are_kept = are_codes_kept(tile);
+  const size_t few = depth < QRT_NEAR_CODES ? QRT_NEAR_CODES / depth : 1;
+  const size_t most = are_kept ? fours : few;
+  qrt_ahead ahead = ahead_of(tile);
+  size_t first, last, i;
+  for (first = 0; first < fours; first = last) {
+    const int16_t* codes = tile->lanes;
+    last = fours - first < most ? fours : first + most;
+    if (!are_kept) prepare_fours(tile, first, last);
+    for (i = first; i < last; ++i, codes += QRT_POSITIONS * depth) {
+      const size_t at = four_at(tile, i);
+      finish_four(tile, r, low, high, is_shifted, is_whole, tile->row_words + at, codes,
+                  &ahead, (int8_t*)tile->y + at * tile->y_step);
+    }
+  }
+}
+
+/* Sums that begin as they are, of any depth. Lanes of its own: those of the block may be
+ * kept for other tiles. */
+static void multiply_deep(const qrt_conv_tile* tile, const int8_t* const* rows,
+                          __m256i* sums) {
+  const size_t depth = tile->segments * tile->length;
+  int16_t lanes[QRT_POSITIONS * QRT_NEAR_CODES];
+  size_t begin, count;
+  for (begin = 0; begin < depth; begin += count) {
+    count = depth - begin < QRT_NEAR_CODES ? depth - begin : QRT_NEAR_CODES;
+    prepare_four(tile, rows, begin, count / 16, lanes);
+    multiply_four(tile->room + 32 * begin, lanes, count / 16, 0, tile->room, 0, sums);
+  }
+}
+
+/* Whatever the depth, the positions and their results. */
+QRT_NOINLINE static void multiply_any(const qrt_conv_tile* tile,
+                                      const qrt_avx2_results* r, __m256i low,
+                                      __m256i high) {
+  const int is_usual = is_fast(tile, r);
+  size_t first, count, i;
+  for (first = 0; first < tile->count; first += count) {
+    const size_t left = tile->count - first;
+    const int8_t* rows[QRT_POSITIONS];
+    int32_t products[QRT_POSITIONS];
+    __m256i sums[2 * QRT_POSITIONS];
+    count = left < QRT_POSITIONS ? left : QRT_POSITIONS;
+    for (i = 0; i < QRT_POSITIONS; ++i) {
+      rows[i] = tile->rows[first + (i < count ? i : 0)];
+    }
+    _mm_storeu_si128((__m128i*)(void*)products, products_of_four(tile, 0, rows));
+    QRT_BEGIN(0) QRT_BEGIN(1) QRT_BEGIN(2) QRT_BEGIN(3) multiply_deep(tile, rows, sums);
+    if (!is_usual) {
+      store_any(tile, first, count, sums);
+      continue;
+    }
+    for (i = 0; i < count; i += 2) {
+      store_usual(tile, r, first + i, count - i, sums + 2 * i);
+    }
+  }
+}
+
+static void multiply_positions(const qrt_conv_tile* tile, const qrt_avx2_results* r) {
+  __m256i low, high;
+  pack_panel(tile, &low, &high);
+  if (!is_fast(tile, r) || tile->count < QRT_POSITIONS ||
+      tile->segments * tile->length > QRT_LANES_EACH) {
+    multiply_any(tile, r, low, high);
+  } else if (r->is_shifted) {
+    multiply_fours(tile, r, low, high, 1, 0);
+  } else if (tile->width < 16) {
+    multiply_fours(tile, r, low, high, 0, 0);
+  } else {
+    multiply_fours(tile, r, low, high, 0, 1);
+  }
+}
+
+/* ------------------------------------------------------------------- a few positions */
+
 #define QRT_ROW_DOT(a, i) \
   a = _mm256_add_epi32(a, _mm256_madd_epi16(x, widen(w[i] + at + k)));
 
-/* One position with channels 0 to 3 and 8 to 11 of w, along their depth. */
+/* One position with channels 0 to 3 and 8 to 11 of w, along their depth. Weights that are
+ * used once come from far away: as many are fetched from `ahead` on as are read. */
 static __m256i multiply_rows(const qrt_conv_tile* tile, const int8_t* codes,
-                             const int8_t* const* w) {
+                             const int8_t* const* w, const int8_t* ahead) {
   __m256i a0 = _mm256_setzero_si256(), a1 = a0, a2 = a0, a3 = a0;
   __m256i b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   size_t segment, k, at = 0;
   for (segment = tile->segments; segment > 0; --segment) {
     for (k = 0; k < tile->length; k += 16) {
       const __m256i x = widen(codes + k);
+      _mm_prefetch((const char*)ahead, _MM_HINT_T0);
+      _mm_prefetch((const char*)ahead + 64, _MM_HINT_T0);
+      ahead += 128;
       QRT_ROW_DOT(a0, 0)
       QRT_ROW_DOT(a1, 1)
       QRT_ROW_DOT(a2, 2)
@@ -372,199 +454,41 @@ static __m256i multiply_rows(const qrt_conv_tile* tile, const int8_t* codes,
 }
 
 /* Weights that lie ready serve so few positions that a panel does not pay. */
-static void multiply_few(const qrt_conv_tile* tile, const qrt_result* r) {
+static void multiply_few(const qrt_conv_tile* tile) {
   size_t i;
   for (i = 0; i < tile->count; ++i) {
-    __m256i sums[4];
-    sums[0] = _mm256_add_epi32(r->low.start, multiply_rows(tile, tile->rows[i], tile->w));
+    __m256i sums[2];
+    const int8_t* ahead = (const int8_t*)tile->next;
+    sums[0] = multiply_rows(tile, tile->rows[i], tile->w, ahead);
     sums[1] =
-        _mm256_add_epi32(r->high.start, multiply_rows(tile, tile->rows[i], tile->w + 4));
-    sums[2] = sums[3] = sums[0];
-    store(tile, r, i, 1, sums);
+        multiply_rows(tile, tile->rows[i], tile->w + 4, ahead + tile->next_bytes / 2);
+    store_any(tile, i, 1, sums);
   }
 }
 
-/* ------------------------------------------------------------------------ positions */
+#include "conv_pairs_avx2.h"
 
-/* Packing the next tile waits for its weights: they are fetched, a line of them in each
- * step, while this one is multiplied. */
-QRT_INLINE void look_ahead(const qrt_conv_tile* tile, qrt_product* q) {
-  q->ahead = (const int8_t*)tile->next;
-  q->ahead_step = 64;
-}
-
-QRT_INLINE void move_ahead(const qrt_conv_tile* tile, qrt_product* q) {
-  const int8_t* begin = (const int8_t*)tile->next;
-  q->ahead += q->ahead_step * (q->segments * q->length / 16);
-  if ((size_t)(q->ahead - begin) < tile->next_bytes) return;
-  q->ahead = begin;
-  q->ahead_step = 0;
-}
-
-static void multiply_positions(const qrt_conv_tile* tile, const qrt_result* r) {
-  const size_t depth = tile->segments * tile->length;
-  qrt_product q;
-  size_t first, count;
-  q.operand = QRT_CODES;
-  q.offset = q.other = 0;
-  q.segments = tile->segments;
-  q.length = tile->length;
-  q.pitch = tile->pitch;
-  widen_panel(tile->panel, depth, (int16_t*)(void*)tile->room);
-  q.panel = tile->room;
-  look_ahead(tile, &q);
-  for (first = 0; first < tile->count; first += count) {
-    const size_t left = tile->count - first;
-    __m256i sums[2 * QRT_POSITIONS];
-    if (left >= QRT_POSITIONS) {
-      count = QRT_POSITIONS;
-      multiply_six(&q, tile->rows + first, 0, r->low.start, r->high.start, sums);
-    } else {
-      const int8_t* rows[2];
-      count = left < 2 ? 1 : 2;
-      rows[0] = tile->rows[first];
-      rows[1] = tile->rows[first + count - 1];
-      multiply_two(&q, rows, 0, r->low.start, r->high.start, sums);
-    }
-    move_ahead(tile, &q);
-    store(tile, r, first, count, sums);
+static void prepare_block(const qrt_conv_tile* tile) {
+  const size_t fours = fours_of(tile);
+  size_t i;
+  if (!tile->row_words || tile->count < QRT_POSITIONS) return;
+  if (tile->has_pairs) {
+    prepare_pairs(tile);
+    return;
   }
-}
-
-/* ---------------------------------------------------------------- pairs of positions
- *
- * Two neighbours under three columns of weights g0, g1, g2, in exact integers (Winograd's
- * F(2, 3); Lavin and Gray 2016): with d0 to d3 the codes that the two see,
- *     m0 = (d0 - d2) g0           m1 = (d1 + d2) (g0 + g1 + g2)
- *     m3 = (d1 - d3) g2           m2 = (d2 - d1) (g0 - g1 + g2)
- *     y0 = m0 + (m1 + m2) / 2     y1 = (m1 - m2) / 2 - m3
- * takes four products for six. The divided sums are even. They fit 32 bits where three
- * products of 2^14 for each kernel row and channel, doubled, do. */
-#define QRT_PAIR_DEPTH 16384
-
-QRT_INLINE int takes_pairs(const qrt_conv_tile* tile) {
-  return tile->row > 1 && tile->run_pixels == 3 && tile->length % 48 == 0 &&
-         tile->are_rows_ready && tile->segments * (tile->length / 3) <= QRT_PAIR_DEPTH;
-}
-
-/* Panels of g0 and g2 as bytes and of the two sums as lanes: together the tile's room. */
-typedef struct {
-  int8_t *left, *right;
-  int16_t *sum, *alternating;
-} qrt_pair_panels;
-
-static void pack_pairs(const qrt_conv_tile* tile, const qrt_pair_panels* to) {
-  const size_t channels = tile->length / 3;
-  size_t segment, c, i, at = 0;
-  for (segment = 0; segment < tile->segments; ++segment) {
-    const size_t row = segment * tile->length;
-    for (c = 0; c < channels; c += 16, at += 256) {
-      int8_t middle[256];
-      transpose(tile->w, row + c, to->left + at);
-      transpose(tile->w, row + channels + c, middle);
-      transpose(tile->w, row + 2 * channels + c, to->right + at);
-      for (i = 0; i < 256; i += 16) {
-        const __m256i g = widen(middle + i);
-        const __m256i sides =
-            _mm256_add_epi16(widen(to->left + at + i), widen(to->right + at + i));
-        store_lanes(to->sum + at + i, _mm256_add_epi16(sides, g));
-        store_lanes(to->alternating + at + i, _mm256_sub_epi16(sides, g));
-      }
-    }
+  for (i = 0; i < fours; ++i) {
+    const size_t at = four_at(tile, i);
+    _mm_storeu_si128((__m128i*)(void*)(tile->row_words + at),
+                     products_of_four(tile, half_of(tile), tile->rows + at));
   }
-}
-
-/* Results of `count` pairs: m[i] has the products m_i. */
-QRT_INLINE void store_neighbours(const qrt_conv_tile* tile, const qrt_result* r,
-                                 const size_t* positions, size_t count,
-                                 __m256i m[4][2 * QRT_POSITIONS]) {
-  size_t i, half;
-  for (i = 0; i < count; ++i) {
-    const int is_last = positions[i] % tile->row + 1 == tile->row;
-    __m256i sums[4];
-    for (half = 0; half < 2; ++half) {
-      const size_t at = 2 * i + half;
-      const __m256i even = _mm256_srai_epi32(_mm256_add_epi32(m[1][at], m[2][at]), 1);
-      const __m256i odd = _mm256_srai_epi32(_mm256_sub_epi32(m[1][at], m[2][at]), 1);
-      sums[half] = _mm256_add_epi32(m[0][at], even);
-      sums[2 + half] = _mm256_sub_epi32(odd, m[3][at]);
-    }
-    store(tile, r, positions[i], is_last ? 1 : 2, sums);
-  }
-}
-
-static void multiply_pairs(const qrt_conv_tile* tile, const qrt_result* r) {
-  const __m256i none = _mm256_setzero_si256();
-  const size_t channels = tile->length / 3, bytes = 16 * tile->segments * channels;
-  /* m0 brings the start of y0, m3 that of y1. */
-  const __m256i low[4] = {r->low.start, none, none, _mm256_sub_epi32(none, r->low.start)};
-  const __m256i high[4] = {r->high.start, none, none,
-                           _mm256_sub_epi32(none, r->high.start)};
-  qrt_pair_panels panels;
-  qrt_product q[4];
-  size_t i, position = 0;
-  panels.left = tile->room;
-  panels.right = panels.left + bytes;
-  panels.sum = (int16_t*)(void*)(panels.right + bytes);
-  panels.alternating = panels.sum + bytes;
-  pack_pairs(tile, &panels);
-  q[0].panel = panels.left;
-  q[0].operand = QRT_DIFFERENCES;
-  q[0].offset = 0;
-  q[0].other = 2 * channels;
-  q[1].panel = panels.sum;
-  q[1].operand = QRT_SUMS;
-  q[1].offset = channels;
-  q[1].other = channels;
-  q[2].panel = panels.alternating;
-  q[2].operand = QRT_DIFFERENCES;
-  q[2].offset = 2 * channels;
-  q[2].other = (size_t)0 - channels;
-  q[3].panel = panels.right;
-  q[3].operand = QRT_DIFFERENCES;
-  q[3].offset = channels;
-  q[3].other = 2 * channels;
-  for (i = 0; i < 4; ++i) {
-    q[i].segments = tile->segments;
-    q[i].length = channels;
-    q[i].pitch = tile->pitch;
-    look_ahead(tile, &q[i]);
-  }
-  while (position < tile->count) {
-    size_t positions[QRT_POSITIONS], count;
-    const int8_t* rows[QRT_POSITIONS];
-    __m256i m[4][2 * QRT_POSITIONS];
-    for (count = 0; count < QRT_POSITIONS && position < tile->count; ++count) {
-      positions[count] = position;
-      position += position % tile->row + 1 == tile->row ? 1 : 2;
-    }
-    if (count < QRT_POSITIONS && count > 2) {
-      position = positions[2];
-      count = 2;
-    }
-    for (i = 0; i < QRT_POSITIONS; ++i) {
-      rows[i] = tile->rows[positions[i < count ? i : count - 1]];
-    }
-    for (i = 0; i < 4; ++i) {
-      const int is_narrow = i == 0 || i == 3;
-      if (count == QRT_POSITIONS) {
-        multiply_six(&q[i], rows, is_narrow, low[i], high[i], m[i]);
-      } else {
-        multiply_two(&q[i], rows, is_narrow, low[i], high[i], m[i]);
-      }
-      move_ahead(tile, &q[i]);
-      q[(i + 1) % 4].ahead = q[i].ahead;
-      q[(i + 1) % 4].ahead_step = q[i].ahead_step;
-    }
-    store_neighbours(tile, r, positions, count, m);
-  }
+  if (are_codes_kept(tile)) prepare_fours(tile, 0, fours);
 }
 
 static void multiply_tile(const qrt_conv_tile* tile) {
-  const qrt_result r = result_of(tile);
-  if (!tile->panel) {
-    multiply_few(tile, &r);
-  } else if (takes_pairs(tile)) {
+  const qrt_avx2_results r = results_of(tile);
+  if (tile->are_rows_ready && tile->count <= QRT_ROW_POSITIONS) {
+    multiply_few(tile);
+  } else if (tile->has_pairs) {
     multiply_pairs(tile, &r);
   } else {
     multiply_positions(tile, &r);

@@ -20,15 +20,21 @@ typedef struct {
   size_t block;      /* output positions of a block, at most */
   size_t strip_rows; /* QRT_STRIP: rows and columns of the strip */
   size_t strip_width;
-  size_t codes; /* codes of strip or gathered rows */
+  size_t codes;  /* codes of strip or gathered rows */
+  int has_pairs; /* three columns of weights may be multiplied for two neighbours */
 } qrt_conv_plan;
 
 /* Output channels that one weight tile holds, at most, and positions of a block where
- * nothing else bounds it. */
+ * nothing else bounds it; gathered rows are so many codes together, or 64 rows. */
 #define QRT_CONV_COLUMNS 16
 #define QRT_CONV_POSITIONS 256
 #define QRT_CONV_STRIP_POSITIONS 256
 #define QRT_CONV_GATHERED 64
+#define QRT_CONV_GATHERED_CODES 8192
+
+/* Codes of a column of a 3x3 window, all rows, for which sums of two neighbours' products
+ * fit 32 bits: two of 640 * 640 for two codes each (conv_pairs_avx2.h). */
+#define QRT_CONV_PAIR_DEPTH 4096
 
 static inline size_t qrt_round_up(size_t x, size_t step) {
   return (x + step - 1) / step * step;
@@ -55,6 +61,7 @@ static inline qrt_conv_plan qrt_conv_plan_of(const qrt_conv2d_params* p) {
   plan.run = (size_t)p->kw * channels;
   plan.length = qrt_round_up(plan.run, QRT_DEPTH_STEP);
   plan.block_rows = plan.strip_rows = plan.strip_width = plan.codes = 0;
+  plan.has_pairs = 0;
   plan.pitch = (size_t)p->dilation_h * (size_t)p->w * channels;
   /* A run needs its kernel columns side by side; a short one wastes the vectors. */
   if (p->groups == 1 && (p->kw == 1 || p->dilation_w == 1) &&
@@ -74,6 +81,9 @@ static inline qrt_conv_plan qrt_conv_plan_of(const qrt_conv2d_params* p) {
     plan.pitch = (size_t)p->dilation_h * plan.strip_width * channels;
     /* The last run is read to the end of its last vector. */
     plan.codes = plan.strip_rows * plan.strip_width * channels + QRT_DEPTH_STEP;
+    plan.has_pairs = p->kw == 3 && p->stride_w == 1 && row > 1 && p->weight_bits == 8 &&
+                     channels % QRT_DEPTH_STEP == 0 &&
+                     plan.segments * channels <= QRT_CONV_PAIR_DEPTH;
     return plan;
   }
   if (plan.mode == QRT_GATHER) {
@@ -82,7 +92,11 @@ static inline qrt_conv_plan qrt_conv_plan_of(const qrt_conv2d_params* p) {
     plan.length = qrt_round_up(depth, QRT_DEPTH_STEP);
     plan.pitch = plan.length;
   }
-  blocks = plan.mode == QRT_GATHER ? QRT_CONV_GATHERED : QRT_CONV_POSITIONS;
+  blocks = QRT_CONV_POSITIONS;
+  if (plan.mode == QRT_GATHER && QRT_CONV_GATHERED_CODES < blocks * plan.length) {
+    blocks = QRT_CONV_GATHERED_CODES / plan.length;
+    if (blocks < QRT_CONV_GATHERED) blocks = QRT_CONV_GATHERED;
+  }
   blocks = (positions + blocks - 1) / blocks;
   plan.block = qrt_round_up((positions + blocks - 1) / blocks, 8);
   if (plan.mode == QRT_GATHER) plan.codes = plan.block * plan.length;

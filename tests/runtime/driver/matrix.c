@@ -150,14 +150,16 @@ static void pick_geometry(qrt_conv2d_params* p, int transposed) {
   } while (p->oh < 1 || p->ow < 1 || p->oh * p->ow > (large ? 560 : 120));
 }
 
-/* A deep 3x3 layer: the largest K of ResNet, on a picture of few positions. */
+/* A deep layer: the largest K of ResNet, on a picture of few positions. */
 static void pick_deep(qrt_conv2d_params* p) {
   p->n = p->groups = 1;
   p->c = 512;
   p->o = pick(1, 5);
-  p->kh = p->kw = 3;
-  p->h = p->w = p->oh = p->ow = pick(1, 3);
-  p->stride_h = p->stride_w = p->dilation_h = p->dilation_w = 1;
+  p->kh = p->kw = pick(0, 3) == 0 ? 2 : 3;
+  p->stride_h = p->stride_w = pick(0, 2) == 0 ? 2 : 1;
+  p->oh = p->ow = pick(0, 3) == 0 ? 2 : 3;
+  p->h = p->w = (p->oh - 1) * p->stride_h + p->kh - 2;
+  p->dilation_h = p->dilation_w = 1;
   p->pad_top = p->pad_left = 1;
 }
 
@@ -191,10 +193,11 @@ static void pick_depthwise(qrt_conv2d_params* p) {
 /* Three columns under whole vectors of channels: kernels may treat neighbours together.
  */
 static void pick_neighbours(qrt_conv2d_params* p) {
-  p->n = pick(1, 2);
+  const int large = pick(0, 11) == 0; /* more neighbours in a block than are kept */
+  p->n = large ? 1 : pick(1, 2);
   p->groups = 1;
-  p->c = 16 * pick(1, 3);
-  p->o = pick_channels();
+  p->c = large ? 16 : 16 * pick(1, 3);
+  p->o = large ? pick(1, 3) : pick_channels();
   p->kh = pick(1, 3);
   p->kw = 3;
   p->stride_h = pick(1, 2);
@@ -202,8 +205,8 @@ static void pick_neighbours(qrt_conv2d_params* p) {
   p->stride_w = p->dilation_w = 1;
   p->pad_top = pick(0, 1);
   p->pad_left = pick(0, 2);
-  p->h = p->dilation_h * (p->kh - 1) + pick(1, 7);
-  p->w = 2 + pick(1, 9);
+  p->h = p->dilation_h * (p->kh - 1) + (large ? 19 : pick(1, 7));
+  p->w = 2 + (large ? 18 : pick(1, 9));
   p->oh = (p->h + p->pad_top - p->dilation_h * (p->kh - 1) - 1) / p->stride_h + 1;
   p->ow = p->w + p->pad_left + pick(0, 1) - 2;
 }
@@ -235,7 +238,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   int32_t* biases;
   pick_groups(p, depthwise);
   pick_geometry(p, transposed);
-  if (!wide && !depthwise && !transposed && pick(0, 24) == 0) pick_deep(p);
+  if (!wide && !depthwise && !transposed && pick(0, 15) == 0) pick_deep(p);
   if (!wide && !depthwise && !transposed && pick(0, 11) == 0) pick_image(p);
   if (!wide && depthwise && pick(0, 2) == 0) pick_depthwise(p);
   if (!wide && !depthwise && !transposed && pick(0, 4) == 0) pick_neighbours(p);
