@@ -111,23 +111,6 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
 
 #include "conv_panel_neon.h"
 
-QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) {
-  (void)narrow;
-  return vdotq_s32(acc, x, w);
-}
-
-#define dot8 dot16
-
-#include "conv_rows.h"
-
-QRT_NOINLINE static void multiply_tile(const qrt_conv_tile* tile) {
-  if (tile->panel) {
-    multiply_tile_with_panel(tile);
-  } else {
-    multiply_rows(tile);
-  }
-}
-
 QRT_DEFINE_CONV(qrt_conv2d_s8_i8mm)
 
 #else

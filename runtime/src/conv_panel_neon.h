@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * What the direct convolutions with weight panels of sixteen channels share (SDOT,
- * SMMLA): the walk over a block's positions, four at a time, and the stores. The
- * including file provides, after conv_neon.h and before this header, multiply  sums[4 i
- * .. 4 i + 3]: position i of four with sixteen channels; `columns` is 8 (half of them) or
- * 16 and takes multiply_tile_with_panel where tile->panel is there. */
+ * SMMLA): the walk over a block's positions, four at a time, the stores, and the rows of
+ * weights where a tile has no panel. The including file provides, after conv_neon.h and
+ * before this header,
+ *   multiply  sums[4 i .. 4 i + 3]: position i of four with sixteen channels; `columns`
+ *             is 16, or 8 for the first half of them */
 #ifndef QRT_SRC_CONV_PANEL_NEON_H
 #define QRT_SRC_CONV_PANEL_NEON_H
 
@@ -81,6 +82,24 @@ static void multiply_tile_with_panel(const qrt_conv_tile* tile) {
     multiply_rest(tile, whole);
   } else {
     multiply_rest(tile, 0);
+  }
+}
+
+/* Without a panel: rows of weights, by SDOT. */
+QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) {
+  (void)narrow;
+  return vdotq_s32(acc, x, w);
+}
+
+#define dot8 dot16
+
+#include "conv_rows.h"
+
+QRT_NOINLINE static void multiply_tile(const qrt_conv_tile* tile) {
+  if (tile->panel) {
+    multiply_tile_with_panel(tile);
+  } else {
+    multiply_rows(tile);
   }
 }
 
