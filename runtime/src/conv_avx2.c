@@ -17,7 +17,7 @@
 #define QRT_PACKS_RUNS 0
 #define QRT_WEIGHT_OFFSET 0
 #define QRT_ROW_POSITIONS 4
-#define QRT_LANES 16384
+#define QRT_LANES 18816 /* 96 codes of 196 positions: a layer of MobileNetV2 */
 
 #include "conv.h"
 #include "conv_results_avx2.h"
@@ -176,6 +176,14 @@ static void pack_panel(const qrt_conv_tile* tile, __m256i* low, __m256i* high) {
                    : [p] "r"(panel), [x] "r"(codes)                                 \
                    : "memory");
 
+#define QRT_DOT_LAST(j)                                                              \
+  __asm__ volatile(                                                                  \
+      QRT_LOAD_FOUR(j) QRT_DOT(3, j, a, b)                                           \
+      : [a] "+x"(a), [b] "+x"(b), [r] "=&x"(r), [s] "=&x"(s), [t] "=&x"(t),          \
+        [u] "=&x"(u), [v0] "=&x"(v0), [w0] "=&x"(w0), [v1] "=&x"(v1), [w1] "=&x"(w1) \
+      : [p] "r"(panel), [x] "r"(codes)                                               \
+      : "memory");
+
 /* Codes of four positions as 16-bit lanes, sixteen of each in turn: `steps` times, from
  * code `begin` on. */
 QRT_INLINE void prepare_four(const qrt_conv_tile* tile, const int8_t* const* rows,
@@ -220,6 +228,24 @@ QRT_INLINE void multiply_four(const int8_t* panel, const int16_t* codes, size_t 
   }
   sums[0] = a0, sums[1] = b0, sums[2] = a1, sums[3] = b1;
   sums[4] = a2, sums[5] = b2, sums[6] = a3, sums[7] = b3;
+}
+
+/* The same of one position, i being 3: the last four's last one. */
+QRT_INLINE void multiply_last(const int8_t* panel, const int16_t* codes, size_t steps,
+                              size_t half, __m256i* sums) {
+  __m256i a = sums[0], b = sums[1];
+  __m256i r, s, t, u, v0, v1, w0, w1;
+  for (; steps > 0; --steps, panel += 512, codes += 64) {
+    QRT_DOT_LAST(0)
+    QRT_DOT_LAST(1)
+    QRT_DOT_LAST(2)
+    QRT_DOT_LAST(3)
+  }
+  if (half) {
+    QRT_DOT_LAST(0)
+    QRT_DOT_LAST(1)
+  }
+  sums[0] = a, sums[1] = b;
 }
 
 /* ------------------------------------------------------------------------ positions */
@@ -340,6 +366,21 @@ QRT_INLINE void finish_four(const qrt_conv_tile* tile, const qrt_avx2_results* r
   store_four(r, is_shifted, width, sums, y, y_step);
 }
 
+/* The last of four positions at y alone. */
+QRT_INLINE void finish_last(const qrt_conv_tile* tile, const qrt_avx2_results* r,
+                            __m256i low, __m256i high, const int is_shifted,
+                            int32_t product, const int16_t* codes, int8_t* y) {
+  const size_t half = half_of(tile);
+  const __m256i products = _mm256_set1_epi32(product);
+  __m256i sums[4];
+  sums[0] = _mm256_sub_epi32(low, products);
+  sums[1] = _mm256_sub_epi32(high, products);
+  multiply_last(tile->room, codes, (tile->segments * tile->length - half) / 16, half,
+                sums);
+  sums[2] = sums[0], sums[3] = sums[1];
+  store_two(r, is_shifted, tile->width, 1, sums, y + 3 * tile->y_step, 0);
+}
+
 QRT_INLINE void multiply_fours(const qrt_conv_tile* tile, const qrt_avx2_results* r,
                                __m256i low, __m256i high, const int is_shifted,
                                const int is_whole) {
@@ -355,8 +396,13 @@ QRT_INLINE void multiply_fours(const qrt_conv_tile* tile, const qrt_avx2_results
     if (!are_kept) prepare_fours(tile, first, last);
     for (i = first; i < last; ++i, codes += QRT_POSITIONS * depth) {
       const size_t at = four_at(tile, i);
-      finish_four(tile, r, low, high, is_shifted, is_whole, tile->row_words + at, codes,
-                  &ahead, (int8_t*)tile->y + at * tile->y_step);
+      int8_t* y = (int8_t*)tile->y + at * tile->y_step;
+      if (i + 1 == fours && tile->count % QRT_POSITIONS == 1) {
+        finish_last(tile, r, low, high, is_shifted, tile->row_words[at + 3], codes, y);
+      } else {
+        finish_four(tile, r, low, high, is_shifted, is_whole, tile->row_words + at, codes,
+                    &ahead, y);
+      }
     }
   }
 }
@@ -417,55 +463,8 @@ static void multiply_positions(const qrt_conv_tile* tile, const qrt_avx2_results
   }
 }
 
-/* ------------------------------------------------------------------- a few positions */
-
-#define QRT_ROW_DOT(a, i) \
-  a = _mm256_add_epi32(a, _mm256_madd_epi16(x, widen(w[i] + at + k)));
-
-/* One position with channels 0 to 3 and 8 to 11 of w, along their depth. Weights that are
- * used once come from far away: as many are fetched from `ahead` on as are read. */
-static __m256i multiply_rows(const qrt_conv_tile* tile, const int8_t* codes,
-                             const int8_t* const* w, const int8_t* ahead) {
-  __m256i a0 = _mm256_setzero_si256(), a1 = a0, a2 = a0, a3 = a0;
-  __m256i b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-  size_t segment, k, at = 0;
-  for (segment = tile->segments; segment > 0; --segment) {
-    for (k = 0; k < tile->length; k += 16) {
-      const __m256i x = widen(codes + k);
-      _mm_prefetch((const char*)ahead, _MM_HINT_T0);
-      _mm_prefetch((const char*)ahead + 64, _MM_HINT_T0);
-      ahead += 128;
-      QRT_ROW_DOT(a0, 0)
-      QRT_ROW_DOT(a1, 1)
-      QRT_ROW_DOT(a2, 2)
-      QRT_ROW_DOT(a3, 3)
-      QRT_ROW_DOT(b0, 8)
-      QRT_ROW_DOT(b1, 9)
-      QRT_ROW_DOT(b2, 10)
-      QRT_ROW_DOT(b3, 11)
-    }
-    codes += tile->pitch;
-    at += tile->length;
-  }
-  a0 = add_across(a0, a1, a2, a3);
-  b0 = add_across(b0, b1, b2, b3);
-  return _mm256_add_epi32(_mm256_permute2x128_si256(a0, b0, 0x20),
-                          _mm256_permute2x128_si256(a0, b0, 0x31));
-}
-
-/* Weights that lie ready serve so few positions that a panel does not pay. */
-static void multiply_few(const qrt_conv_tile* tile) {
-  size_t i;
-  for (i = 0; i < tile->count; ++i) {
-    __m256i sums[2];
-    const int8_t* ahead = (const int8_t*)tile->next;
-    sums[0] = multiply_rows(tile, tile->rows[i], tile->w, ahead);
-    sums[1] =
-        multiply_rows(tile, tile->rows[i], tile->w + 4, ahead + tile->next_bytes / 2);
-    store_any(tile, i, 1, sums);
-  }
-}
-
+#include "conv_few_avx2.h"
+#include "conv_narrow_avx2.h"
 #include "conv_pairs_avx2.h"
 
 static void prepare_block(const qrt_conv_tile* tile) {
@@ -490,7 +489,7 @@ static void multiply_tile(const qrt_conv_tile* tile) {
     multiply_few(tile);
   } else if (tile->has_pairs) {
     multiply_pairs(tile, &r);
-  } else {
+  } else if (!multiply_narrow(tile)) {
     multiply_positions(tile, &r);
   }
 }
