@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -16,7 +17,10 @@ using Json = nlohmann::ordered_json;
 /// bytes.
 Json number(double value) {
   if (!std::isfinite(value)) return nullptr;
-  return std::stod(fmt::format("{:.9g}", value));
+  const std::string digits = fmt::format("{:.9g}", value);
+  double rounded = 0;  // stays where the digits say less than any double
+  std::from_chars(digits.data(), digits.data() + digits.size(), rounded);
+  return rounded;
 }
 
 template <class T>

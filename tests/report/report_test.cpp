@@ -183,6 +183,17 @@ TEST_CASE("a report reads back to the same bytes") {
   CHECK(to_json(from_json(to_json(unlabelled), "r")) == to_json(unlabelled));
 }
 
+TEST_CASE("a chance too small for a normal number is written as it is") {
+  Report r = sample_report();
+  for (const double p : {1e-310, 5e-324, 0.0}) {
+    r.metrics.drop->p_value = p;
+    const std::string text = to_json(r);
+    CHECK(std::abs(nlohmann::json::parse(text)["drop"]["p_value"].get<double>() - p) <=
+          p * 1e-8);
+    CHECK(to_json(from_json(text, "r.json")) == text);
+  }
+}
+
 TEST_CASE("training is a field of its own, absent where nothing was trained") {
   CHECK_FALSE(nlohmann::json::parse(to_json(sample_report())).contains("training"));
   Report r = sample_report();
