@@ -7,20 +7,20 @@
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
 #include <optional>
+namespace qopt::aten {
+namespace optionals = std;
+}
 #else
 #include <c10/util/Optional.h>
+namespace qopt::aten {
+namespace optionals = c10;
+}
 #endif
 
 namespace qopt::aten {
 
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
 template <typename T>
-using Optional = std::optional<T>;
-inline constexpr std::nullopt_t kNone = std::nullopt;
-#else
-template <typename T>
-using Optional = c10::optional<T>;
-inline constexpr c10::nullopt_t kNone = c10::nullopt;
-#endif
+using Optional = optionals::optional<T>;
+inline constexpr optionals::nullopt_t kNone = optionals::nullopt;
 
 }  // namespace qopt::aten
