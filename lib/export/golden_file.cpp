@@ -186,7 +186,7 @@ std::string requant_table() {
   constexpr std::int32_t kMin = std::numeric_limits<std::int32_t>::min();
   constexpr std::int32_t kMax = std::numeric_limits<std::int32_t>::max();
   constexpr std::array<std::int32_t, 7> kMultipliers = {
-      0, 1 << 22, 0x6F1234, 1 << 30, (1 << 30) + 1, 0x60000000, kMax};
+      0, 1 << 18, 0x6F1234, 1 << 30, (1 << 30) + 1, 0x60000000, kMax};
   constexpr std::array<int, 11> kShifts = {-31, -30, -16, -8, -7, -1, 0, 1, 7, 29, 30};
   constexpr std::array<std::int32_t, 13> kEdges = {
       kMin, kMin + 1, -65536, -129, -128, -1, 0, 1, 127, 128, 65535, kMax - 1, kMax};

@@ -38,7 +38,7 @@ Requantiser::Requantiser(std::vector<std::int32_t> multiplier,
   QOPT_CHECK(finish_.y_zero >= -32768 && finish_.y_zero <= 32767, "zero point {}",
              finish_.y_zero);
   for (std::size_t c = 0; c < multiplier_.size(); ++c) {
-    QOPT_CHECK(multiplier_[c] == 0 || multiplier_[c] >= 1 << 22, "multiplier {}",
+    QOPT_CHECK(multiplier_[c] == 0 || multiplier_[c] >= 1 << 18, "multiplier {}",
                multiplier_[c]);
     QOPT_CHECK(shift_[c] >= -31 && shift_[c] <= 30, "shift {}", shift_[c]);
     left_.push_back(std::max(shift_[c], 0));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "lib/fixedpoint/multiplier.h"
 #include "lib/graph/verify.h"
 
 namespace qopt {
@@ -38,6 +39,13 @@ void fit_dtype(Value& value) {
   if (value.encoding) value.dtype = storage_dtype(affine_of(*value.encoding));
 }
 
+/// Whether any value that is computed is one of 16 codes or fewer.
+bool has_few_codes(const Graph& encoded) {
+  return std::ranges::any_of(encoded.values(), [](const Value& value) {
+    return value.encoding && !value.constant && affine_of(*value.encoding).bits <= 4;
+  });
+}
+
 }  // namespace
 
 const Affine& affine_of(const Encoding& encoding) {
@@ -60,6 +68,10 @@ op::Rescale rescale(const Quant& from, const Quant& to) {
   const Multiplier m = to_multiplier(from.scale / to.scale);
   return {from.zero, m.multiplier, m.shift, to.zero, to.lo, to.hi};
 }
+
+Lowering::Lowering(const Graph& encoded)
+    : source_(encoded),
+      bias_fraction_(has_few_codes(encoded) ? kFineFraction : kCoarseFraction) {}
 
 const Affine& Lowering::encoding(ValueId id) const {
   const Value& value = source_.value(id);

@@ -40,7 +40,7 @@ struct Target : Quant {
 
 class Lowering {
  public:
-  explicit Lowering(const Graph& encoded) : source_(encoded) {}
+  explicit Lowering(const Graph& encoded);
 
   const Graph& source() const { return source_; }
   Graph& graph() { return graph_; }
@@ -54,6 +54,8 @@ class Lowering {
   const Affine& encoding(ValueId id) const;
   Quant quant(ValueId id) const { return quant_of(encoding(id)); }
   Target target(const Node& node) const;
+  /// The `fraction` of to_sum_multiplier for this graph's biases.
+  int bias_fraction() const { return bias_fraction_; }
 
   /// f32 constant as the encoded model means it: decoded codes where it has an encoding.
   /// Throws Error(ModelUnsupported) when the value is computed at run time.
@@ -118,6 +120,7 @@ class Lowering {
   std::string helper_name(ValueId of, std::string_view suffix) const;
 
   const Graph& source_;
+  int bias_fraction_;
   Graph graph_{Level::Integer};
   std::map<ValueId, Lowered> lowered_;
   std::map<std::string, std::vector<ValueId>> constants_;

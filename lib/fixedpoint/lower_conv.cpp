@@ -63,7 +63,7 @@ Channel constant_channel(double bias_in_codes, std::int64_t zero, bool odd) {
 /// `weight_sum` is the sum of |code - zero| of the channel's `count` weights.
 Channel make_channel(double bias, double weight_scale, std::int64_t zero,
                      std::int64_t weight_sum, std::int64_t count, bool odd,
-                     const Quant& x, const Quant& y) {
+                     const Quant& x, const Quant& y, int fraction) {
   const double acc_scale = x.scale * weight_scale;
   const double factor = acc_scale / y.scale;
   const std::int64_t most = std::max(x.hi - x.zero, x.zero - x.lo);
@@ -77,7 +77,7 @@ Channel make_channel(double bias, double weight_scale, std::int64_t zero,
                        static_cast<double>(count) * static_cast<double>(std::abs(zero));
   const double sums = 2 * code * weights + std::fabs(bias / acc_scale);
   const Multiplier multiplier =
-      bias == 0 ? to_multiplier(factor) : to_sum_multiplier(factor, sums);
+      bias == 0 ? to_multiplier(factor) : to_sum_multiplier(factor, sums, fraction);
   const double in_acc =
       round_half_even(std::ldexp(bias / acc_scale, std::max(multiplier.shift, 0)));
   if (!(std::fabs(in_acc) < 0x1.0p61)) {
@@ -177,7 +177,8 @@ Operands make_operands(Lowering& to, const Node& node, const RealWeights& w,
     const std::int64_t zero = as_signed.zero_point.at(entry);
     const double b = bias ? static_cast<double>(bias->values<float>()[o]) : 0.0;
     channels.push_back(make_channel(b, static_cast<double>(e.scale.at(entry)), zero,
-                                    sums[o], count, !has_zero(e.levels), x, y));
+                                    sums[o], count, !has_zero(e.levels), x, y,
+                                    to.bias_fraction()));
     if (!channels.back().constant || !has_zero(e.levels)) continue;
     if (bytes) {
       clear_channel<std::int8_t>(codes, static_cast<std::int64_t>(o), zero);

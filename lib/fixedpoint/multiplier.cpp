@@ -16,9 +16,6 @@ constexpr int kMinShift = -31, kMaxShift = 30;
 // bits: 2^-24 of any accumulator that gives a code of 16 bits. A shift of n after the
 // multiplication would round twice, and one result in 2^(n+1) up where it is below half.
 constexpr int kMaxFold = 8;
-// A unit of a sum of products that is worth less than 2^-6 of a result's code is fine
-// enough for its bias.
-constexpr int kBiasFraction = 6;
 constexpr std::int64_t kMaxAddMultiplier = 32767;  // a NEON lane of 16 bits
 
 bool fits32(const Interval& x) {
@@ -59,14 +56,14 @@ Multiplier to_multiplier(double factor) {
   return {static_cast<std::int32_t>(mantissa), exponent};
 }
 
-Multiplier to_sum_multiplier(double factor, double most) {
+Multiplier to_sum_multiplier(double factor, double most, int fraction) {
   const Multiplier plain = to_multiplier(factor);
   int exponent = 0;
   std::frexp(factor, &exponent);  // factor < 2^exponent
-  if (factor == 0.0 || exponent <= -kBiasFraction) return plain;
+  if (factor == 0.0 || exponent <= -fraction) return plain;
   int room = 0;
   std::frexp(most, &room);  // most < 2^room
-  const int shift = std::min({exponent + kBiasFraction + 1, 31 - room, kMaxShift});
+  const int shift = std::min({exponent + fraction + 1, 31 - room, kMaxShift});
   if (shift <= plain.shift) return plain;
   return {static_cast<std::int32_t>(round_half_even(std::ldexp(factor, 31 - shift))),
           shift};

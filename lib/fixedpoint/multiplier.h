@@ -11,7 +11,7 @@ namespace qopt {
 
 /// multiplier * 2^(shift - 31): multiplier 0, or in [2^30, 2^31 - 1] with shift in [-31,
 /// 30], or in [2^22, 2^30) with shift 0 (a right shift up to 8 is folded into it), or
-/// after to_sum_multiplier in [2^23, 2^30) with a positive shift.
+/// after to_sum_multiplier in [2^18, 2^30) with a positive shift.
 struct Multiplier {
   std::int32_t multiplier = 0;
   int shift = 0;
@@ -25,10 +25,15 @@ Multiplier to_multiplier(double factor);
 
 /// The Multiplier of sums of products that meet a bias (N19), where `most` bounds the
 /// magnitude of every sum on the way and of the bias, in units of a sum. Where one unit
-/// is worth 1/64 of a result's code or more, the shift gives the bias fraction bits: as
-/// many as make its unit less than 1/128 of a code, or as 32 bits have room for. Throws
-/// as to_multiplier.
-Multiplier to_sum_multiplier(double factor, double most);
+/// is worth 2^-fraction of a result's code or more, the shift gives the bias fraction
+/// bits: as many as make its unit less than half of that, or as 32 bits have room for.
+/// The multiplier is at least 2^(29 - fraction). Throws as to_multiplier.
+Multiplier to_sum_multiplier(double factor, double most, int fraction);
+
+/// `fraction` for results that other values of many codes, or of few, are made of: where
+/// a code is one of 16 or fewer, a wrong one is no small error, and the layers behind
+/// multiply it. Rounding of the bias and of the multiplier weigh the same at 11 bits.
+constexpr int kCoarseFraction = 6, kFineFraction = 11;
 
 /// The real number that a Multiplier stands for.
 double multiplier_value(Multiplier m);

@@ -13,7 +13,7 @@ namespace qopt::verify_rules {
 namespace {
 
 constexpr std::int64_t kMaxMultiplier = INT32_MAX;
-constexpr std::int64_t kMinMultiplier = std::int64_t{1} << 22;
+constexpr std::int64_t kMinMultiplier = std::int64_t{1} << 18;
 
 bool moves_codes(const Op& op) {
   return std::holds_alternative<op::Input>(op) ||
@@ -81,7 +81,7 @@ class AttributeRules {
     } else if (attribute == "multiplier") {
       if (!is_multiplier(x)) {
         report_.add(name_,
-                    fmt::format("multiplier {} is neither 0 nor in [2^22, 2^31)", x));
+                    fmt::format("multiplier {} is neither 0 nor in [2^18, 2^31)", x));
       }
     } else if (attribute == "a_multiplier" || attribute == "b_multiplier") {
       within(attribute, x, range_of(DType::I32));
@@ -148,7 +148,7 @@ class TableRules {
     const Integers m(graph_, node_, multiplier);
     for (std::int64_t i = 0; i < m.size(); ++i) {
       if (!is_multiplier(m[i])) {
-        add(fmt::format("multiplier {} is neither 0 nor in [2^22, 2^31)", m[i]));
+        add(fmt::format("multiplier {} is neither 0 nor in [2^18, 2^31)", m[i]));
         break;
       }
     }

@@ -84,25 +84,31 @@ TEST_CASE("short right shifts are folded into the multiplier, which rounds once"
 TEST_CASE("sums that meet a bias keep fraction bits where their unit is coarse") {
   // Below 1/64 of a code nothing changes, at 1/64 and more the unit becomes 1/256 to
   // 1/128.
-  CHECK(to_sum_multiplier(0x1p-7, 1000) == to_multiplier(0x1p-7));
-  CHECK(to_sum_multiplier(0x1p-6, 1000) == Multiplier{1 << 23, 2});
-  CHECK(to_sum_multiplier(1.0, 1000) == Multiplier{1 << 23, 8});
-  CHECK(to_sum_multiplier(30.0, 1000) == Multiplier{15 << 20, 12});
+  CHECK(to_sum_multiplier(0x1p-7, 1000, 6) == to_multiplier(0x1p-7));
+  CHECK(to_sum_multiplier(0x1p-6, 1000, 6) == Multiplier{1 << 23, 2});
+  CHECK(to_sum_multiplier(1.0, 1000, 6) == Multiplier{1 << 23, 8});
+  CHECK(to_sum_multiplier(30.0, 1000, 6) == Multiplier{15 << 20, 12});
+  // The same with 11 bits.
+  CHECK(to_sum_multiplier(0x1p-12, 1000, 11) == to_multiplier(0x1p-12));
+  CHECK(to_sum_multiplier(0x1p-11, 1000, 11) == Multiplier{1 << 18, 2});
+  CHECK(to_sum_multiplier(1.0, 1000, 11) == Multiplier{1 << 18, 13});
   // As many as 32 bits have room for, and never fewer than the factor asks.
-  CHECK(to_sum_multiplier(1.0, 0x1p25) == Multiplier{1 << 26, 5});
-  CHECK(to_sum_multiplier(1.0, 0x1p30) == to_multiplier(1.0));
-  CHECK(to_sum_multiplier(1.0, 0x1p40) == to_multiplier(1.0));
-  CHECK(to_sum_multiplier(0.0, 1) == Multiplier{0, 0});
+  CHECK(to_sum_multiplier(1.0, 0x1p25, 11) == Multiplier{1 << 26, 5});
+  CHECK(to_sum_multiplier(1.0, 0x1p30, 11) == to_multiplier(1.0));
+  CHECK(to_sum_multiplier(1.0, 0x1p40, 11) == to_multiplier(1.0));
+  CHECK(to_sum_multiplier(0.0, 1, 11) == Multiplier{0, 0});
   Rng rng(4);
   for (int i = 0; i < 20000; ++i) {
     const double factor =
         std::ldexp(0.5 + 0.5 * rng.uniform(), static_cast<int>(rng.below(20)) - 12);
     const double most = std::ldexp(1.0 + rng.uniform(), static_cast<int>(rng.below(30)));
-    const Multiplier m = to_sum_multiplier(factor, most);
-    REQUIRE(std::fabs(multiplier_value(m) - factor) <= factor * 0x1p-23);
+    const int fraction = rng.below(2) == 0 ? kCoarseFraction : kFineFraction;
+    const Multiplier m = to_sum_multiplier(factor, most, fraction);
+    REQUIRE(std::fabs(multiplier_value(m) - factor) <=
+            factor * std::ldexp(1.0, fraction - 29));
     if (m == to_multiplier(factor)) continue;
     REQUIRE(std::ldexp(most, m.shift) < 0x1p31);
-    REQUIRE(m.multiplier >= 1 << 23);
+    REQUIRE(m.multiplier >= 1 << (29 - fraction));
   }
 }
 

@@ -286,8 +286,8 @@ TEST_CASE("integer: operators, element types and ranges") {
   check_only(broken("acc_bits=20", "weight_bits=9"), "conv: weight_bits is 9");
   CHECK(mentions(broken("lo=3", "lo=-129"), "conv: lo is -129"));
   CHECK(mentions(broken("lo=3", "lo=3, hi=2"), "conv: clamp [3, 2] is empty"));
-  check_only(broken("multiplier=1073741824, shift", "multiplier=4194303, shift"),
-             "y: multiplier 4194303 is neither 0 nor in [2^22, 2^31)");
+  check_only(broken("multiplier=1073741824, shift", "multiplier=262143, shift"),
+             "y: multiplier 262143 is neither 0 nor in [2^18, 2^31)");
   check_only(broken("multiplier=1073741824, shift", "multiplier=2147483648, shift"),
              "y: multiplier 2147483648");
   check_only(broken("shift=-31", "shift=-32"), "y: shift is -32; must be in [-31, 30]");

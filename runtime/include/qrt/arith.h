@@ -50,7 +50,7 @@ static inline int32_t qrt_shift_left(int32_t x, int n) {
 }
 
 /* N5. The requantiser: acc * multiplier * 2^(shift - 31) in NEON's steps.
- * multiplier is 0 or in [2^22, 2^31 - 1]; -31 <= shift <= 30. A positive shift is applied
+ * multiplier is 0 or in [2^18, 2^31 - 1]; -31 <= shift <= 30. A positive shift is applied
  * before the multiplication (with saturation), a negative one after it. */
 static inline int32_t qrt_requant(int32_t acc, int32_t multiplier, int shift) {
   const int left = shift > 0 ? shift : 0;

@@ -142,9 +142,9 @@ void pick_scale(int bits, int out_bits, int32_t* multiplier, int32_t* shift) {
       *multiplier = 1 << 30;
       *shift = pick(-4, 0);
       break;
-    case 5: /* the most that lowering folds, whatever it does to the result */
-      *multiplier >>= 8;
-      *shift = 0;
+    case 5: /* the least that lowering gives, whatever it does to the result */
+      *multiplier >>= 12;
+      if (*shift < 0) *shift = 0;
       break;
     default:
       /* As lowering folds short right shifts into the multiplier. */
