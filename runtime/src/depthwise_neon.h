@@ -9,8 +9,9 @@
 #include "depthwise.h"
 #include "neon.h"
 
-/* Input of a band of rows. */
+/* Input of a band of rows, and a line, in the first cache. */
 #define QRT_DEPTHWISE_BAND_BYTES 24576
+#define QRT_LINE_BYTES 64
 
 typedef struct {
   const qrt_conv2d_params* p;
@@ -136,48 +137,89 @@ typedef struct {
   const int8_t* picture;
   int8_t* out;
   int32_t top, bottom, begin, end;
+  int left, right; /* 1: and begin - 1, end, whose windows lack but one column */
 } qrt_depthwise_band;
+
+/* Nine taps of sixteen channels, or the codes under them. */
+typedef struct {
+  int8x16_t at[9];
+} qrt_nine;
+
+/* One position; `narrow` and `any_left` are constants. */
+QRT_INLINE void finish_window(const qrt_depthwise_result* result, const qrt_nine* x,
+                              const qrt_nine* w, int narrow, int any_left, int8_t* y) {
+  qrt_sums16 s = first_sums(result, any_left);
+  s = add_pair(s, x->at[0], w->at[0], x->at[1], w->at[1], narrow);
+  s = add_pair(s, x->at[2], w->at[2], x->at[3], w->at[3], narrow);
+  s = add_pair(s, x->at[4], w->at[4], x->at[5], w->at[5], narrow);
+  s = add_pair(s, x->at[6], w->at[6], x->at[7], w->at[7], narrow);
+  store_sums(result, add_single(s, x->at[8], w->at[8]), any_left, y);
+}
 
 /* Sixteen channels of a band; `narrow` and `any_left` are constants. */
 QRT_INLINE void depthwise_rows(const qrt_depthwise_job* job, size_t c,
                                const qrt_depthwise_band* band, int narrow, int any_left) {
   const qrt_conv2d_params* p = job->p;
   const size_t channels = (size_t)p->c, line = (size_t)p->w * channels;
+  const size_t stride = (size_t)p->stride_w * channels;
+  const size_t dilation = (size_t)p->dilation_w * channels;
+  const size_t pad = (size_t)p->pad_left * channels;
+  const size_t first = (size_t)band->begin * stride - pad;
+  const size_t behind = (size_t)band->end * stride - pad;
   const qrt_depthwise_result result = result_of(job, c);
-  const int8_t* w = job->taps + c;
-  const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + channels);
-  const int8x16_t w2 = vld1q_s8(w + 2 * channels), w3 = vld1q_s8(w + 3 * channels);
-  const int8x16_t w4 = vld1q_s8(w + 4 * channels), w5 = vld1q_s8(w + 5 * channels);
-  const int8x16_t w6 = vld1q_s8(w + 6 * channels), w7 = vld1q_s8(w + 7 * channels);
-  const int8x16_t w8 = vld1q_s8(w + 8 * channels);
-  const size_t first = (size_t)(band->begin * p->stride_w - p->pad_left) * channels + c;
+  const int8_t* taps = job->taps + c;
+  const qrt_nine w = {{vld1q_s8(taps), vld1q_s8(taps + channels),
+                       vld1q_s8(taps + 2 * channels), vld1q_s8(taps + 3 * channels),
+                       vld1q_s8(taps + 4 * channels), vld1q_s8(taps + 5 * channels),
+                       vld1q_s8(taps + 6 * channels), vld1q_s8(taps + 7 * channels),
+                       vld1q_s8(taps + 8 * channels)}};
+  const int8_t* const zeros = job->zeros + c;
   int32_t oy, ky;
   for (oy = band->top; oy < band->bottom; ++oy) {
     int8_t* y =
         band->out + ((size_t)oy * (size_t)p->ow + (size_t)band->begin) * channels + c;
     const int8_t* row[3];
-    size_t next[3]; /* codes from one column to the next: none in the line of zeros */
-    int32_t count;
+    size_t inside[3]; /* masks of offsets into the rows: 0 in the line of zeros */
+    int32_t count = band->end - band->begin;
     for (ky = 0; ky < 3; ++ky) {
       const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
-      const int inside = iy >= 0 && iy < p->h;
-      row[ky] = inside ? band->picture + (size_t)iy * line + first : job->zeros + c;
-      next[ky] = inside ? channels : 0;
+      const int is_inside = iy >= 0 && iy < p->h;
+      row[ky] = is_inside ? band->picture + (size_t)iy * line + c : zeros;
+      inside[ky] = is_inside ? SIZE_MAX : 0;
     }
     {
-      const int8_t *r0 = row[0], *r1 = row[1], *r2 = row[2];
-      const size_t stride = (size_t)p->stride_w, dilation = (size_t)p->dilation_w;
-      const size_t n0 = next[0] * dilation, s0 = next[0] * stride;
-      const size_t n1 = next[1] * dilation, s1 = next[1] * stride;
-      const size_t n2 = next[2] * dilation, s2 = next[2] * stride;
-      for (count = band->end - band->begin; count > 0; --count, y += channels) {
-        qrt_sums16 s = first_sums(&result, any_left);
-        s = add_pair(s, vld1q_s8(r0), w0, vld1q_s8(r0 + n0), w1, narrow);
-        s = add_pair(s, vld1q_s8(r0 + 2 * n0), w2, vld1q_s8(r1), w3, narrow);
-        s = add_pair(s, vld1q_s8(r1 + n1), w4, vld1q_s8(r1 + 2 * n1), w5, narrow);
-        s = add_pair(s, vld1q_s8(r2), w6, vld1q_s8(r2 + n2), w7, narrow);
-        s = add_single(s, vld1q_s8(r2 + 2 * n2), w8);
-        store_sums(&result, s, any_left, y);
+      const size_t n0 = inside[0] & dilation, s0 = inside[0] & stride;
+      const size_t n1 = inside[1] & dilation, s1 = inside[1] & stride;
+      const size_t n2 = inside[2] & dilation, s2 = inside[2] & stride;
+      const int8_t *r0, *r1, *r2;
+      if (band->left) {
+        const int8x16_t zero = vld1q_s8(zeros);
+        const size_t second = dilation - pad;
+        const int8_t* const a = row[0] + (inside[0] & second);
+        const int8_t* const b = row[1] + (inside[1] & second);
+        const int8_t* const d = row[2] + (inside[2] & second);
+        const qrt_nine x = {{zero, vld1q_s8(a), vld1q_s8(a + n0), zero, vld1q_s8(b),
+                             vld1q_s8(b + n1), zero, vld1q_s8(d), vld1q_s8(d + n2)}};
+        finish_window(&result, &x, &w, narrow, any_left, y - channels);
+      }
+      if (band->right) {
+        const int8x16_t zero = vld1q_s8(zeros);
+        const int8_t* const a = row[0] + (inside[0] & behind);
+        const int8_t* const b = row[1] + (inside[1] & behind);
+        const int8_t* const d = row[2] + (inside[2] & behind);
+        const qrt_nine x = {{vld1q_s8(a), vld1q_s8(a + n0), zero, vld1q_s8(b),
+                             vld1q_s8(b + n1), zero, vld1q_s8(d), vld1q_s8(d + n2),
+                             zero}};
+        finish_window(&result, &x, &w, narrow, any_left, y + (size_t)count * channels);
+      }
+      r0 = row[0] + (inside[0] & first);
+      r1 = row[1] + (inside[1] & first);
+      r2 = row[2] + (inside[2] & first);
+      for (; count > 0; --count, y += channels) {
+        const qrt_nine x = {{vld1q_s8(r0), vld1q_s8(r0 + n0), vld1q_s8(r0 + 2 * n0),
+                             vld1q_s8(r1), vld1q_s8(r1 + n1), vld1q_s8(r1 + 2 * n1),
+                             vld1q_s8(r2), vld1q_s8(r2 + n2), vld1q_s8(r2 + 2 * n2)}};
+        finish_window(&result, &x, &w, narrow, any_left, y);
         r0 += s0, r1 += s1, r2 += s2;
       }
     }
@@ -304,23 +346,26 @@ static void inner_positions(const qrt_conv2d_params* p, int32_t* begin, int32_t*
   while (*end > *begin && (*end - 1) * p->stride_w - p->pad_left + reach >= p->w) --*end;
 }
 
-/* Positions [begin, end) of every row of an image, in bands of rows of which the first
- * cache keeps what sixteen channels leave for the next. */
-static void inner_bands(const qrt_depthwise_job* job, const int8_t* picture, int8_t* out,
-                        int32_t begin, int32_t end) {
+/* What a position takes of the first cache while sixteen channels after the other go
+ * through a band: a line, or more where a power of two between positions leaves sets of
+ * the cache unused. */
+static size_t cached_bytes(size_t channels) {
+  const size_t power = channels & (~channels + 1);
+  const size_t apart = power < QRT_LINE_BYTES ? QRT_LINE_BYTES : power;
+  return apart < channels ? apart : channels;
+}
+
+/* What `band` says of every row of an image, in bands of rows of which the first cache
+ * keeps what sixteen channels leave for the next. */
+static void inner_bands(const qrt_depthwise_job* job, qrt_depthwise_band band) {
   const qrt_conv2d_params* p = job->p;
   const size_t channels = (size_t)p->c;
-  const size_t row = (size_t)p->stride_h * (size_t)p->w * channels;
+  const size_t row = (size_t)p->stride_h * (size_t)p->w * cached_bytes(channels);
   const size_t fitting = QRT_DEPTHWISE_BAND_BYTES / row;
   const int32_t rows = fitting < 1               ? 1
                        : fitting > (size_t)p->oh ? p->oh
                                                  : (int32_t)fitting;
-  qrt_depthwise_band band;
   size_t c;
-  band.picture = picture;
-  band.out = out;
-  band.begin = begin;
-  band.end = end;
   for (band.top = 0; band.top < p->oh; band.top = band.bottom) {
     band.bottom = p->oh - band.top < rows ? p->oh : band.top + rows;
     for (c = 0; c < channels; c += 16) {
@@ -335,9 +380,11 @@ static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const
   enum { kMaxTaps = QRT_DEPTHWISE_TAPS };
   const size_t channels = (size_t)p->c, count = (size_t)p->kh * (size_t)p->kw;
   const int is_three = p->kh == 3 && p->kw == 3;
+  int is_inner;
   qrt_depthwise_job job;
+  qrt_depthwise_band band;
   int8_t* out = (int8_t*)y;
-  int32_t image, oy, ox, ky, kx, begin, end;
+  int32_t image, oy, ox, ky, kx;
   job.p = p;
   job.multiplier = multiplier;
   job.narrow = p->narrow_weights || p->weight_bits < 8;
@@ -349,34 +396,36 @@ static void run_depthwise_codes(const qrt_conv2d_params* p, const void* x, const
   memset(job.zeros, (uint8_t)p->x_zero, channels);
   unpack_int8_taps(p, w, job.taps);
   prepare_channels(&job, (const int32_t*)bias, shift);
-  inner_positions(p, &begin, &end);
-  if (!is_three) end = begin;
+  inner_positions(p, &band.begin, &band.end);
+  if (!is_three) band.end = band.begin;
+  is_inner = band.begin < band.end;
+  band.left = is_inner && band.begin == 1 && p->pad_left <= p->dilation_w;
+  band.right = is_inner && band.end == p->ow - 1 &&
+               band.end * p->stride_w - p->pad_left + p->dilation_w < p->w;
   for (image = 0; image < p->n; ++image) {
-    const int8_t* picture =
+    band.picture =
         (const int8_t*)x + (size_t)image * (size_t)p->h * (size_t)p->w * channels;
-    int8_t* const picture_out = out;
+    band.out = out;
     for (oy = 0; oy < p->oh; ++oy, out += (size_t)p->ow * channels) {
       for (ox = 0; ox < p->ow; ++ox) {
         const int8_t* where[kMaxTaps];
         size_t t = 0;
-        if (ox == begin && begin < end) {
-          ox = end - 1;
-          continue;
-        }
+        if (is_inner && ox == band.begin - band.left) ox = band.end + band.right;
+        if (ox == p->ow) break;
         for (ky = 0; ky < p->kh; ++ky) {
           const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
           for (kx = 0; kx < p->kw; ++kx, ++t) {
             const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
             const int inside = iy >= 0 && iy < p->h && ix >= 0 && ix < p->w;
-            where[t] = inside
-                           ? picture + ((size_t)iy * (size_t)p->w + (size_t)ix) * channels
-                           : job.zeros;
+            where[t] = inside ? band.picture +
+                                    ((size_t)iy * (size_t)p->w + (size_t)ix) * channels
+                              : job.zeros;
           }
         }
         depthwise_any(&job, where, count, out + (size_t)ox * channels);
       }
     }
-    if (begin < end) inner_bands(&job, picture, picture_out, begin, end);
+    if (is_inner) inner_bands(&job, band);
   }
 }
 

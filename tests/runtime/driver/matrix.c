@@ -240,7 +240,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   pick_geometry(p, transposed);
   if (!wide && !depthwise && !transposed && pick(0, 15) == 0) pick_deep(p);
   if (!wide && !depthwise && !transposed && pick(0, 11) == 0) pick_image(p);
-  if (!wide && depthwise && pick(0, 2) == 0) pick_depthwise(p);
+  if (!wide && depthwise && pick(0, 2) != 0) pick_depthwise(p);
   if (!wide && !depthwise && !transposed && pick(0, 4) == 0) pick_neighbours(p);
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
@@ -449,7 +449,7 @@ static void check_matmul(const char* kernel, int wide, int cases) {
 void check_matrix_kernels(int cases) {
   check_conv("conv2d_s8", 0, 0, 0, qrt_conv2d_s8_scratch_size, 2 * cases);
   check_conv("conv2d_wide", 1, 0, 0, qrt_conv2d_wide_scratch_size, cases);
-  check_conv("depthwise_s8", 0, 1, 0, qrt_depthwise_s8_scratch_size, cases);
+  check_conv("depthwise_s8", 0, 1, 0, qrt_depthwise_s8_scratch_size, 2 * cases);
   check_conv("conv_transpose2d_s8", 0, 0, 1, qrt_conv_transpose2d_s8_scratch_size, cases);
   check_conv("conv_transpose2d_wide", 1, 0, 1, qrt_conv_transpose2d_wide_scratch_size,
              cases / 2);
