@@ -69,19 +69,19 @@ static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
   const int8x16_t x2 = vld1q_s8(p2 + k), x3 = vld1q_s8(p3 + k);
 
 /* sums[4 i .. 4 i + 3]: position i with sixteen channels; `columns` is 8 (half of them)
- * or 16. */
+ * or 16, `with_base` whether sums begin with the base. */
 QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
-                         const int columns, int32x4_t* sums) {
+                         const int columns, const int with_base, int32x4_t* sums) {
   const int8_t* panel = tile->panel;
   const int8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
   const size_t length = tile->length, pitch = tile->pitch;
   const size_t whole = length - tile->half;
   size_t segment, k;
-  int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
-  int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-  int32x4_t c0 = a0, c1 = a0, c2 = a0, c3 = a0;
-  int32x4_t d0 = a0, d1 = a0, d2 = a0, d3 = a0;
-  for (segment = tile->segments; segment > 0; --segment) {
+  int32x4_t a0 = first_sums(tile, 0, with_base), a1 = a0, a2 = a0, a3 = a0;
+  int32x4_t b0 = first_sums(tile, 4, with_base), b1 = b0, b2 = b0, b3 = b0;
+  int32x4_t c0 = first_sums(tile, 8, with_base), c1 = c0, c2 = c0, c3 = c0;
+  int32x4_t d0 = first_sums(tile, 12, with_base), d1 = d0, d2 = d0, d3 = d0;
+  for (segment = tile->segments;;) {
     for (k = 0; k < whole; k += 16, panel += 256) {
       QRT_LOAD_POSITIONS
       QRT_DOT_WORD(0)
@@ -95,6 +95,7 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
       QRT_DOT_WORD(1)
       panel += 256;
     }
+    if (--segment == 0) break;
     p0 += pitch, p1 += pitch, p2 += pitch, p3 += pitch;
   }
   sums[0] = a0, sums[1] = b0, sums[2] = c0, sums[3] = d0;

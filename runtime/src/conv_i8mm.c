@@ -76,16 +76,28 @@ static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
   sums[4 * (second) + (i)] = vreinterpretq_s32_s64(                          \
       vzip2q_s64(vreinterpretq_s64_s32(a##0), vreinterpretq_s64_s32(a##1)));
 
+/* Where the sums of two positions with channels `column` and the next begin. */
+QRT_INLINE int32x4_t first_pairs(const qrt_conv_tile* tile, size_t column,
+                                 int with_base) {
+  const int32x2_t base = vld1_s32(tile->base + column);
+  return with_base ? vcombine_s32(base, base) : vdupq_n_s32(0);
+}
+
 QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
-                         const int columns, int32x4_t* sums) {
+                         const int columns, const int with_base, int32x4_t* sums) {
   const int8_t* panel = tile->panel;
   const int8_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
   const size_t length = tile->length, whole = length - tile->half, pitch = tile->pitch;
   size_t segment, k;
-  int32x4_t a0 = vdupq_n_s32(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
-  int32x4_t d0 = a0, d1 = a0, e0 = a0, e1 = a0, f0 = a0, f1 = a0, g0 = a0, g1 = a0;
-  int32x4_t h0 = a0, h1 = a0;
-  for (segment = tile->segments; segment > 0; --segment) {
+  int32x4_t a0 = first_pairs(tile, 0, with_base), b0 = a0;
+  int32x4_t a1 = first_pairs(tile, 2, with_base), b1 = a1;
+  int32x4_t c0 = first_pairs(tile, 4, with_base), d0 = c0;
+  int32x4_t c1 = first_pairs(tile, 6, with_base), d1 = c1;
+  int32x4_t e0 = first_pairs(tile, 8, with_base), f0 = e0;
+  int32x4_t e1 = first_pairs(tile, 10, with_base), f1 = e1;
+  int32x4_t g0 = first_pairs(tile, 12, with_base), h0 = g0;
+  int32x4_t g1 = first_pairs(tile, 14, with_base), h1 = g1;
+  for (segment = tile->segments;;) {
     for (k = 0; k < whole; k += 16, panel += 256) {
       QRT_LOAD_PAIRS
       const int8x16_t p2 = QRT_PAIR(2, u0, u1), q2 = QRT_PAIR(2, u2, u3);
@@ -97,6 +109,7 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
       QRT_MULTIPLY_EIGHT_CODES(1, 0)
       panel += 256;
     }
+    if (--segment == 0) break;
     x0 += pitch, x1 += pitch, x2 += pitch, x3 += pitch;
   }
   QRT_SUMS_OF(0, 1, 0, a)

@@ -7,25 +7,70 @@
 #include "conv.h"
 #include "neon.h"
 
+/* Fields at the top of bytes as codes: with their sign, or,
+ * where levels are odd, twice the field less the greatest. */
+QRT_INLINE int8x16_t top_codes(int8x16_t top, int bits, int odd) {
+  const int8x16_t down = vdupq_n_s8((int8_t)(bits - 8));
+  if (odd) {
+    const int8x16_t field = vreinterpretq_s8_u8(vshlq_u8(vreinterpretq_u8_s8(top), down));
+    return vsubq_s8(vaddq_s8(field, field), vdupq_n_s8((int8_t)((1 << bits) - 1)));
+  }
+  return vshlq_s8(top, down);
+}
+
 /* 32 codes of 4 bits. */
-QRT_INLINE void unpack_nibbles(int8_t* dst, const uint8_t* src) {
+QRT_INLINE void unpack_nibbles(int8_t* dst, const uint8_t* src, int odd) {
   const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
-  const int8x16_t even = vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), odd = vshrq_n_s8(bytes, 4);
-  const int8x16x2_t both = vzipq_s8(even, odd);
-  vst1q_s8(dst, both.val[0]);
-  vst1q_s8(dst + 16, both.val[1]);
+  const int8x16x2_t codes =
+      vzipq_s8(top_codes(vshlq_n_s8(bytes, 4), 4, odd), top_codes(bytes, 4, odd));
+  vst1q_s8(dst, codes.val[0]);
+  vst1q_s8(dst + 16, codes.val[1]);
+}
+
+/* 64 codes of 2 bits. */
+QRT_INLINE void unpack_quarters(int8_t* dst, const uint8_t* src, int odd) {
+  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
+  const int8x16x2_t first = vzipq_s8(top_codes(vshlq_n_s8(bytes, 6), 2, odd),
+                                     top_codes(vshlq_n_s8(bytes, 4), 2, odd));
+  const int8x16x2_t last =
+      vzipq_s8(top_codes(vshlq_n_s8(bytes, 2), 2, odd), top_codes(bytes, 2, odd));
+  int i;
+  for (i = 0; i < 2; ++i) {
+    const int16x8x2_t codes =
+        vzipq_s16(vreinterpretq_s16_s8(first.val[i]), vreinterpretq_s16_s8(last.val[i]));
+    vst1q_s8(dst + 32 * i, vreinterpretq_s8_s16(codes.val[0]));
+    vst1q_s8(dst + 32 * i + 16, vreinterpretq_s8_s16(codes.val[1]));
+  }
+}
+
+/* Rows whose codes fill whole vectors; returns how many codes were unpacked. `odd` is a
+ * constant. */
+QRT_INLINE size_t unpack_vectors(int8_t* dst, const uint8_t* src, size_t count, int bits,
+                                 int odd) {
+  size_t done = 0;
+  if (bits == 4) {
+    for (; done + 64 <= count; done += 64) {
+      unpack_nibbles(dst + done, src + done / 2, odd);
+      unpack_nibbles(dst + done + 32, src + done / 2 + 16, odd);
+    }
+  } else if (bits == 2) {
+    for (; done + 64 <= count; done += 64) {
+      unpack_quarters(dst + done, src + done / 4, odd);
+    }
+  }
+  return done;
 }
 
 static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits,
                          int odd) {
-  size_t done = 0;
+  size_t done;
   if (bits == 8) {
     memcpy(dst, src, count);
     return;
   }
-  if (bits == 4 && !odd) {
-    for (; done + 32 <= count; done += 32) unpack_nibbles(dst + done, src + done / 2);
-  } else {
+  done = odd ? unpack_vectors(dst, src, count, bits, 1)
+             : unpack_vectors(dst, src, count, bits, 0);
+  if (done + 8 <= count) {
     /* Eight codes lie in `bits` bytes: fetch for each the two bytes that hold it, shift
      * it to the top of 16 bits, and down again with its sign; an odd code is twice the
      * field less its greatest. Reads 8 bytes. */
@@ -52,7 +97,9 @@ static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits
       vst1_s8(dst + done, vmovn_s16(codes));
     }
   }
-  qrt_unpack_row(dst + done, src + done / 8 * (size_t)bits, count - done, bits, odd, 0);
+  if (done < count) {
+    qrt_unpack_row(dst + done, src + done / 8 * (size_t)bits, count - done, bits, odd, 0);
+  }
 }
 
 static int32_t sum_codes(const int8_t* codes, size_t count) {
@@ -82,12 +129,22 @@ QRT_INLINE qrt_neon_result load_result(const qrt_conv_tile* tile, size_t column)
   return r;
 }
 
+/* Where the sums of four channels begin. */
+QRT_INLINE int32x4_t first_sums(const qrt_conv_tile* tile, size_t column, int with_base) {
+  return with_base ? vld1q_s32(tile->base + column) : vdupq_n_s32(0);
+}
+
+/* N5 of sums that hold their base. */
+QRT_INLINE int32x4_t requant_based(const qrt_neon_result* r, int32x4_t sums) {
+  return vrshlq_s32(vqrdmulhq_s32(sums, r->multiplier), r->right);
+}
+
 /* N19 and N5 of the products of one position with four channels. `any_left` is a
  * constant. */
 QRT_INLINE int32x4_t requant_sums(const qrt_neon_result* r, int32x4_t sums,
                                   int any_left) {
   if (any_left) sums = vshlq_s32(sums, r->left);
-  return vrshlq_s32(vqrdmulhq_s32(vaddq_s32(sums, r->base), r->multiplier), r->right);
+  return requant_based(r, vaddq_s32(sums, r->base));
 }
 
 /* N7 for int8 results. */

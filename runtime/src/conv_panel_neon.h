@@ -4,17 +4,24 @@
  * weights where a tile has no panel. The including file provides, after conv_neon.h and
  * before this header,
  *   multiply  sums[4 i .. 4 i + 3]: position i of four with sixteen channels; `columns`
- *             is 16, or 8 for the first half of them */
+ *             is 16, or 8 for the first half of them; `with_base` says whether the sums
+ *             begin with the base or with 0 */
 #ifndef QRT_SRC_CONV_PANEL_NEON_H
 #define QRT_SRC_CONV_PANEL_NEON_H
 
+/* N19 and N5 of sums that began with the base where it has no fraction bits. */
+QRT_INLINE int32x4_t requant_begun(const qrt_neon_result* r, int32x4_t sums,
+                                   int any_left) {
+  return any_left ? requant_sums(r, sums, 1) : requant_based(r, sums);
+}
+
 /* One position with sixteen int8 codes. */
-#define QRT_STORE_ROW(i)                                                 \
-  vst1q_s8(y + (i)*tile->y_step,                                         \
-           finish_codes(tile, requant_sums(&a, sums[4 * (i)], any_left), \
-                        requant_sums(&b, sums[4 * (i) + 1], any_left),   \
-                        requant_sums(&c, sums[4 * (i) + 2], any_left),   \
-                        requant_sums(&d, sums[4 * (i) + 3], any_left)))
+#define QRT_STORE_ROW(i)                                                  \
+  vst1q_s8(y + (i)*tile->y_step,                                          \
+           finish_codes(tile, requant_begun(&a, sums[4 * (i)], any_left), \
+                        requant_begun(&b, sums[4 * (i) + 1], any_left),   \
+                        requant_begun(&c, sums[4 * (i) + 2], any_left),   \
+                        requant_begun(&d, sums[4 * (i) + 3], any_left)))
 
 /* Four positions with sixteen int8 codes each, or with eight. Without loops: sums stay in
  * registers. */
@@ -30,11 +37,11 @@ QRT_INLINE void store(const qrt_conv_tile* tile, size_t first, const int columns
     QRT_STORE_ROW(3);
   } else {
     const int8x16_t low = finish_codes(
-        tile, requant_sums(&a, sums[0], any_left), requant_sums(&b, sums[1], any_left),
-        requant_sums(&a, sums[4], any_left), requant_sums(&b, sums[5], any_left));
+        tile, requant_begun(&a, sums[0], any_left), requant_begun(&b, sums[1], any_left),
+        requant_begun(&a, sums[4], any_left), requant_begun(&b, sums[5], any_left));
     const int8x16_t high = finish_codes(
-        tile, requant_sums(&a, sums[8], any_left), requant_sums(&b, sums[9], any_left),
-        requant_sums(&a, sums[12], any_left), requant_sums(&b, sums[13], any_left));
+        tile, requant_begun(&a, sums[8], any_left), requant_begun(&b, sums[9], any_left),
+        requant_begun(&a, sums[12], any_left), requant_begun(&b, sums[13], any_left));
     vst1_s8(y, vget_low_s8(low));
     vst1_s8(y + tile->y_step, vget_high_s8(low));
     vst1_s8(y + 2 * tile->y_step, vget_low_s8(high));
@@ -48,7 +55,7 @@ QRT_INLINE void multiply_whole(const qrt_conv_tile* tile, const int columns,
   int32x4_t sums[16];
   size_t i;
   for (i = 0; i + 4 <= tile->count; i += 4) {
-    multiply(tile, tile->rows + i, columns, sums);
+    multiply(tile, tile->rows + i, columns, !any_left, sums);
     store(tile, i, columns, any_left, sums);
   }
 }
@@ -61,7 +68,7 @@ QRT_NOINLINE static void multiply_rest(const qrt_conv_tile* tile, size_t first) 
     int32x4_t sums[16];
     size_t i, j;
     for (i = 0; i < 4; ++i) rows[i] = tile->rows[first + (i < left ? i : 0)];
-    multiply(tile, rows, 16, sums);
+    multiply(tile, rows, 16, 0, sums);
     for (i = 0; i < left; ++i) {
       for (j = 0; j < 4; ++j) store_any(tile, first + i, 4 * j, sums[4 * i + j]);
     }

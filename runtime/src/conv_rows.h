@@ -38,9 +38,10 @@ QRT_INLINE void multiply_four(const qrt_conv_tile* tile, const int8_t* const* ro
   int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   int32x4_t c0 = a0, c1 = a0, c2 = a0, c3 = a0;
   int32x4_t d0 = a0, d1 = a0, d2 = a0, d3 = a0;
-  for (segment = tile->segments; segment > 0; --segment) {
+  for (segment = tile->segments;;) {
     for (k = 0; k < whole; k += 16) QRT_ROWS_STEP(dot16)
     if (whole < length) QRT_ROWS_STEP(dot8)
+    if (--segment == 0) break;
     x0 += pitch, x1 += pitch, x2 += pitch, x3 += pitch;
     w0 += length, w1 += length, w2 += length, w3 += length;
   }
@@ -71,9 +72,10 @@ QRT_INLINE void multiply_two(const qrt_conv_tile* tile, const int8_t* const* row
   size_t segment, k;
   int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
   int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-  for (segment = tile->segments; segment > 0; --segment) {
+  for (segment = tile->segments;;) {
     for (k = 0; k < whole; k += 16) QRT_ROWS_STEP(dot16)
     if (whole < length) QRT_ROWS_STEP(dot8)
+    if (--segment == 0) break;
     x0 += pitch, x1 += pitch;
     w0 += length, w1 += length, w2 += length, w3 += length;
   }
