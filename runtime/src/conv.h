@@ -16,7 +16,8 @@
  *                      runs that are filled up
  *   QRT_WEIGHT_OFFSET  what pack_panel adds to every weight; not 0: row_sums are there
  *   QRT_ROW_POSITIONS  blocks of up to so many positions do without the panel where
- *                      weights lie ready as rows: tile->panel is NULL then
+ *                      weights lie ready as rows, or were unpacked and filled up as
+ *                      rows: tile->panel is NULL then
  *   QRT_LANES          16-bit lanes on the stack that the multiplication may prepare the
  *                      codes of a block in (optional)
  * and after it
@@ -319,7 +320,7 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
   }
 #if QRT_PANELS
   tile->panel = NULL;
-  if (!in_place || tile->count > QRT_ROW_POSITIONS) {
+  if ((QRT_PACKS_RUNS && !in_place) || tile->count > QRT_ROW_POSITIONS) {
     /* Rows that need no unpacking leave their room to a second panel. */
     int8_t* panel =
         in_place && QRT_TILE_COLUMNS > QRT_CONV_COLUMNS ? job->unpacked : job->panel;

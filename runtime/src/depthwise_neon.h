@@ -147,8 +147,12 @@ typedef struct {
 
 /* One position; `narrow` and `any_left` are constants. */
 QRT_INLINE void finish_window(const qrt_depthwise_result* result, const qrt_nine* x,
-                              const qrt_nine* w, int narrow, int any_left, int8_t* y) {
+                              qrt_nine* w, int narrow, int any_left, int8_t* y) {
   qrt_sums16 s = first_sums(result, any_left);
+  /* Without this, gcc 12 keeps the taps' lower halves in nine registers more. */
+  __asm__("" : "+w"(w->at[0]), "+w"(w->at[1]), "+w"(w->at[2]), "+w"(w->at[3]));
+  __asm__("" : "+w"(w->at[4]), "+w"(w->at[5]), "+w"(w->at[6]), "+w"(w->at[7]));
+  __asm__("" : "+w"(w->at[8]));
   s = add_pair(s, x->at[0], w->at[0], x->at[1], w->at[1], narrow);
   s = add_pair(s, x->at[2], w->at[2], x->at[3], w->at[3], narrow);
   s = add_pair(s, x->at[4], w->at[4], x->at[5], w->at[5], narrow);
@@ -156,11 +160,28 @@ QRT_INLINE void finish_window(const qrt_depthwise_result* result, const qrt_nine
   store_sums(result, add_single(s, x->at[8], w->at[8]), any_left, y);
 }
 
+/* A row of x under windows, and what masks offsets into it; the line of zeros outside. */
+typedef struct {
+  const int8_t* start;
+  size_t mask;
+} qrt_depthwise_line;
+
+QRT_INLINE qrt_depthwise_line line_at(const qrt_depthwise_band* band,
+                                      const qrt_conv2d_params* p, int32_t iy, size_t c,
+                                      const int8_t* zeros) {
+  const size_t bytes = (size_t)p->w * (size_t)p->c;
+  const int inside = iy >= 0 && iy < p->h;
+  qrt_depthwise_line line;
+  line.start = inside ? band->picture + (size_t)iy * bytes + c : zeros;
+  line.mask = inside ? SIZE_MAX : 0;
+  return line;
+}
+
 /* Sixteen channels of a band; `narrow` and `any_left` are constants. */
 QRT_INLINE void depthwise_rows(const qrt_depthwise_job* job, size_t c,
                                const qrt_depthwise_band* band, int narrow, int any_left) {
   const qrt_conv2d_params* p = job->p;
-  const size_t channels = (size_t)p->c, line = (size_t)p->w * channels;
+  const size_t channels = (size_t)p->c;
   const size_t stride = (size_t)p->stride_w * channels;
   const size_t dilation = (size_t)p->dilation_w * channels;
   const size_t pad = (size_t)p->pad_left * channels;
@@ -168,61 +189,54 @@ QRT_INLINE void depthwise_rows(const qrt_depthwise_job* job, size_t c,
   const size_t behind = (size_t)band->end * stride - pad;
   const qrt_depthwise_result result = result_of(job, c);
   const int8_t* taps = job->taps + c;
-  const qrt_nine w = {{vld1q_s8(taps), vld1q_s8(taps + channels),
-                       vld1q_s8(taps + 2 * channels), vld1q_s8(taps + 3 * channels),
-                       vld1q_s8(taps + 4 * channels), vld1q_s8(taps + 5 * channels),
-                       vld1q_s8(taps + 6 * channels), vld1q_s8(taps + 7 * channels),
-                       vld1q_s8(taps + 8 * channels)}};
+  qrt_nine w = {{vld1q_s8(taps), vld1q_s8(taps + channels), vld1q_s8(taps + 2 * channels),
+                 vld1q_s8(taps + 3 * channels), vld1q_s8(taps + 4 * channels),
+                 vld1q_s8(taps + 5 * channels), vld1q_s8(taps + 6 * channels),
+                 vld1q_s8(taps + 7 * channels), vld1q_s8(taps + 8 * channels)}};
   const int8_t* const zeros = job->zeros + c;
-  int32_t oy, ky;
-  for (oy = band->top; oy < band->bottom; ++oy) {
-    int8_t* y =
-        band->out + ((size_t)oy * (size_t)p->ow + (size_t)band->begin) * channels + c;
-    const int8_t* row[3];
-    size_t inside[3]; /* masks of offsets into the rows: 0 in the line of zeros */
+  int8_t* y = band->out +
+              ((size_t)band->top * (size_t)p->ow + (size_t)band->begin) * channels + c;
+  int32_t iy = band->top * p->stride_h - p->pad_top;
+  int32_t rows = band->bottom - band->top;
+  for (; rows > 0; --rows, iy += p->stride_h) {
+    const qrt_depthwise_line top = line_at(band, p, iy, c, zeros);
+    const qrt_depthwise_line middle = line_at(band, p, iy + p->dilation_h, c, zeros);
+    const qrt_depthwise_line bottom = line_at(band, p, iy + 2 * p->dilation_h, c, zeros);
+    const size_t n0 = top.mask & dilation, s0 = top.mask & stride;
+    const size_t n1 = middle.mask & dilation, s1 = middle.mask & stride;
+    const size_t n2 = bottom.mask & dilation, s2 = bottom.mask & stride;
+    const int8_t* r0 = top.start + (top.mask & first);
+    const int8_t* r1 = middle.start + (middle.mask & first);
+    const int8_t* r2 = bottom.start + (bottom.mask & first);
+    int8_t* const next_y = y + (size_t)p->ow * channels;
     int32_t count = band->end - band->begin;
-    for (ky = 0; ky < 3; ++ky) {
-      const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
-      const int is_inside = iy >= 0 && iy < p->h;
-      row[ky] = is_inside ? band->picture + (size_t)iy * line + c : zeros;
-      inside[ky] = is_inside ? SIZE_MAX : 0;
+    if (band->left) {
+      const int8x16_t zero = vld1q_s8(zeros);
+      const size_t second = dilation - pad;
+      const int8_t* const a = top.start + (top.mask & second);
+      const int8_t* const b = middle.start + (middle.mask & second);
+      const int8_t* const d = bottom.start + (bottom.mask & second);
+      const qrt_nine x = {{zero, vld1q_s8(a), vld1q_s8(a + n0), zero, vld1q_s8(b),
+                           vld1q_s8(b + n1), zero, vld1q_s8(d), vld1q_s8(d + n2)}};
+      finish_window(&result, &x, &w, narrow, any_left, y - channels);
     }
-    {
-      const size_t n0 = inside[0] & dilation, s0 = inside[0] & stride;
-      const size_t n1 = inside[1] & dilation, s1 = inside[1] & stride;
-      const size_t n2 = inside[2] & dilation, s2 = inside[2] & stride;
-      const int8_t *r0, *r1, *r2;
-      if (band->left) {
-        const int8x16_t zero = vld1q_s8(zeros);
-        const size_t second = dilation - pad;
-        const int8_t* const a = row[0] + (inside[0] & second);
-        const int8_t* const b = row[1] + (inside[1] & second);
-        const int8_t* const d = row[2] + (inside[2] & second);
-        const qrt_nine x = {{zero, vld1q_s8(a), vld1q_s8(a + n0), zero, vld1q_s8(b),
-                             vld1q_s8(b + n1), zero, vld1q_s8(d), vld1q_s8(d + n2)}};
-        finish_window(&result, &x, &w, narrow, any_left, y - channels);
-      }
-      if (band->right) {
-        const int8x16_t zero = vld1q_s8(zeros);
-        const int8_t* const a = row[0] + (inside[0] & behind);
-        const int8_t* const b = row[1] + (inside[1] & behind);
-        const int8_t* const d = row[2] + (inside[2] & behind);
-        const qrt_nine x = {{vld1q_s8(a), vld1q_s8(a + n0), zero, vld1q_s8(b),
-                             vld1q_s8(b + n1), zero, vld1q_s8(d), vld1q_s8(d + n2),
-                             zero}};
-        finish_window(&result, &x, &w, narrow, any_left, y + (size_t)count * channels);
-      }
-      r0 = row[0] + (inside[0] & first);
-      r1 = row[1] + (inside[1] & first);
-      r2 = row[2] + (inside[2] & first);
-      for (; count > 0; --count, y += channels) {
-        const qrt_nine x = {{vld1q_s8(r0), vld1q_s8(r0 + n0), vld1q_s8(r0 + 2 * n0),
-                             vld1q_s8(r1), vld1q_s8(r1 + n1), vld1q_s8(r1 + 2 * n1),
-                             vld1q_s8(r2), vld1q_s8(r2 + n2), vld1q_s8(r2 + 2 * n2)}};
-        finish_window(&result, &x, &w, narrow, any_left, y);
-        r0 += s0, r1 += s1, r2 += s2;
-      }
+    if (band->right) {
+      const int8x16_t zero = vld1q_s8(zeros);
+      const int8_t* const a = top.start + (top.mask & behind);
+      const int8_t* const b = middle.start + (middle.mask & behind);
+      const int8_t* const d = bottom.start + (bottom.mask & behind);
+      const qrt_nine x = {{vld1q_s8(a), vld1q_s8(a + n0), zero, vld1q_s8(b),
+                           vld1q_s8(b + n1), zero, vld1q_s8(d), vld1q_s8(d + n2), zero}};
+      finish_window(&result, &x, &w, narrow, any_left, y + (size_t)count * channels);
     }
+    for (; count > 0; --count, y += channels) {
+      const qrt_nine x = {{vld1q_s8(r0), vld1q_s8(r0 + n0), vld1q_s8(r0 + 2 * n0),
+                           vld1q_s8(r1), vld1q_s8(r1 + n1), vld1q_s8(r1 + 2 * n1),
+                           vld1q_s8(r2), vld1q_s8(r2 + n2), vld1q_s8(r2 + 2 * n2)}};
+      finish_window(&result, &x, &w, narrow, any_left, y);
+      r0 += s0, r1 += s1, r2 += s2;
+    }
+    y = next_y;
   }
 }
 
@@ -298,41 +312,39 @@ static void unpack_int8_taps(const qrt_conv2d_params* p, const void* w, int8_t* 
   }
 }
 
-/* The bias and x_zero's part of the sums, and N5's shifts. */
+/* The bias and x_zero's part of the sums, and N5's shifts. At least sixteen channels: the
+ * last eight begin earlier where they are no multiple, and are done twice. */
 static void prepare_channels(qrt_depthwise_job* job, const int32_t* bias,
                              const int8_t* shift) {
   const qrt_conv2d_params* p = job->p;
   const size_t count = (size_t)p->kh * (size_t)p->kw, channels = (size_t)p->c;
+  const int32x4_t zero = vdupq_n_s32(0);
   const int32_t* sums = p->weight_sums;
-  size_t c, t;
+  size_t c, t, half;
   if (!sums) {
-    memset(job->base, 0, channels * sizeof *job->base);
+    int32_t* own = job->right; /* until the shifts come */
+    memset(own, 0, channels * sizeof *own);
     for (t = 0; t < count; ++t) { /* at most QRT_DEPTHWISE_TAPS codes */
-      for (c = 0; c < channels; ++c) job->base[c] += job->taps[t * channels + c];
+      for (c = 0; c < channels; ++c) own[c] += job->taps[t * channels + c];
     }
-    sums = job->base;
+    sums = own;
   }
   for (c = 0; c < channels; c += 8) {
-    /* At least sixteen channels: the last eight begin earlier where they are no multiple,
-     * and those done already are left alone. */
-    int32_t base[8], left[8], right[8];
+    const size_t at = c + 8 <= channels ? c : channels - 8;
+    const int16x8_t up = vmaxq_s16(vmovl_s8(vld1_s8(shift + at)), vdupq_n_s16(0));
+    for (half = 0; half < 8; half += 4) {
+      const int32x4_t left = vmovl_s16(half == 0 ? vget_low_s16(up) : vget_high_s16(up));
+      const int32x4_t part = vmulq_n_s32(vld1q_s32(sums + at + half), p->x_zero);
+      vst1q_s32(job->base + at + half,
+                vsubq_s32(vld1q_s32(bias + at + half), vshlq_s32(part, left)));
+      vst1q_s32(job->left + at + half, left);
+    }
+  }
+  for (c = 0; c < channels; c += 8) {
     const size_t at = c + 8 <= channels ? c : channels - 8;
     const int16x8_t shifts = vmovl_s8(vld1_s8(shift + at));
-    const int32x4_t zero = vdupq_n_s32(0);
-    size_t half;
-    for (half = 0; half < 8; half += 4) {
-      const int32x4_t s =
-          vmovl_s16(half == 0 ? vget_low_s16(shifts) : vget_high_s16(shifts));
-      const int32x4_t up = vmaxq_s32(s, zero);
-      const int32x4_t part = vmulq_n_s32(vld1q_s32(sums + at + half), p->x_zero);
-      vst1q_s32(base + half, vsubq_s32(vld1q_s32(bias + at + half), vshlq_s32(part, up)));
-      vst1q_s32(left + half, up);
-      vst1q_s32(right + half, vminq_s32(s, zero));
-    }
-    t = c - at;
-    memcpy(job->base + c, base + t, (8 - t) * sizeof *base);
-    memcpy(job->left + c, left + t, (8 - t) * sizeof *left);
-    memcpy(job->right + c, right + t, (8 - t) * sizeof *right);
+    vst1q_s32(job->right + at, vminq_s32(vmovl_s16(vget_low_s16(shifts)), zero));
+    vst1q_s32(job->right + at + 4, vminq_s32(vmovl_s16(vget_high_s16(shifts)), zero));
   }
 }
 
