@@ -350,7 +350,7 @@ static void prepare_result(const qrt_conv_job* job, const int32_t* bias,
       sum = p->weight_sums ? (uint32_t)p->weight_sums[o]
                            : (uint32_t)sum_codes(tile->w[i], codes) +
                                  QRT_WEIGHT_OFFSET * ((uint32_t)codes - depth);
-      if (w_zero) sum -= depth * (uint32_t)tile->w_zero[i];
+      sum -= depth * (uint32_t)tile->w_zero[i];
     }
     tile->w_zero[i] += QRT_WEIGHT_OFFSET;
     tile->multiplier[i] = multiplier[o];

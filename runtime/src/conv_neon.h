@@ -7,40 +7,54 @@
 #include "conv.h"
 #include "neon.h"
 
-/* Fields at the top of bytes as codes: with their sign, or,
- * where levels are odd, twice the field less the greatest. */
-QRT_INLINE int8x16_t top_codes(int8x16_t top, int bits, int odd) {
-  const int8x16_t down = vdupq_n_s8((int8_t)(bits - 8));
+/* The upper four bits of bytes as codes: with their sign, or, where levels are odd, twice
+ * the field less the greatest. */
+QRT_INLINE int8x16_t upper_nibbles(int8x16_t bytes, int odd) {
   if (odd) {
-    const int8x16_t field = vreinterpretq_s8_u8(vshlq_u8(vreinterpretq_u8_s8(top), down));
-    return vsubq_s8(vaddq_s8(field, field), vdupq_n_s8((int8_t)((1 << bits) - 1)));
+    const int8x16_t field =
+        vreinterpretq_s8_u8(vshrq_n_u8(vreinterpretq_u8_s8(bytes), 4));
+    return vsubq_s8(vaddq_s8(field, field), vdupq_n_s8(15));
   }
-  return vshlq_s8(top, down);
+  return vshrq_n_s8(bytes, 4);
 }
 
 /* 32 codes of 4 bits. */
 QRT_INLINE void unpack_nibbles(int8_t* dst, const uint8_t* src, int odd) {
   const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
   const int8x16x2_t codes =
-      vzipq_s8(top_codes(vshlq_n_s8(bytes, 4), 4, odd), top_codes(bytes, 4, odd));
+      vzipq_s8(upper_nibbles(vshlq_n_s8(bytes, 4), odd), upper_nibbles(bytes, odd));
   vst1q_s8(dst, codes.val[0]);
   vst1q_s8(dst + 16, codes.val[1]);
 }
 
-/* 64 codes of 2 bits. */
+/* table[i] for each i below 16. */
+QRT_INLINE int8x16_t look_up(int8x16_t table, uint8x16_t i) {
+#if QRT_HAS_neon
+  return vqtbl1q_s8(table, i);
+#else
+  const int8x8x2_t halves = {{vget_low_s8(table), vget_high_s8(table)}};
+  return vcombine_s8(vtbl2_s8(halves, vreinterpret_s8_u8(vget_low_u8(i))),
+                     vtbl2_s8(halves, vreinterpret_s8_u8(vget_high_u8(i))));
+#endif
+}
+
+/* 64 codes of 2 bits: four bits are looked up as two codes. */
 QRT_INLINE void unpack_quarters(int8_t* dst, const uint8_t* src, int odd) {
-  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
-  const int8x16x2_t first = vzipq_s8(top_codes(vshlq_n_s8(bytes, 6), 2, odd),
-                                     top_codes(vshlq_n_s8(bytes, 4), 2, odd));
-  const int8x16x2_t last =
-      vzipq_s8(top_codes(vshlq_n_s8(bytes, 2), 2, odd), top_codes(bytes, 2, odd));
-  int i;
-  for (i = 0; i < 2; ++i) {
-    const int16x8x2_t codes =
-        vzipq_s16(vreinterpretq_s16_s8(first.val[i]), vreinterpretq_s16_s8(last.val[i]));
-    vst1q_s8(dst + 32 * i, vreinterpretq_s8_s16(codes.val[0]));
-    vst1q_s8(dst + 32 * i + 16, vreinterpretq_s8_s16(codes.val[1]));
-  }
+  static const int8_t codes[2][32] = {
+      {0, 1, -2, -1, 0, 1, -2, -1, 0,  1,  -2, -1, 0,  1,  -2, -1,
+       0, 0, 0,  0,  1, 1, 1,  1,  -2, -2, -2, -2, -1, -1, -1, -1},
+      {-3, -1, 1,  3,  -3, -1, 1,  3,  -3, -1, 1, 3, -3, -1, 1, 3,
+       -3, -3, -3, -3, -1, -1, -1, -1, 1,  1,  1, 1, 3,  3,  3, 3}};
+  const int8x16_t low = vld1q_s8(codes[odd]), high = vld1q_s8(codes[odd] + 16);
+  const uint8x16_t bytes = vld1q_u8(src);
+  const uint8x16x2_t fours =
+      vzipq_u8(vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8(bytes, 4));
+  const int8x16x2_t a = vzipq_s8(look_up(low, fours.val[0]), look_up(high, fours.val[0]));
+  const int8x16x2_t b = vzipq_s8(look_up(low, fours.val[1]), look_up(high, fours.val[1]));
+  vst1q_s8(dst, a.val[0]);
+  vst1q_s8(dst + 16, a.val[1]);
+  vst1q_s8(dst + 32, b.val[0]);
+  vst1q_s8(dst + 48, b.val[1]);
 }
 
 /* Rows whose codes fill whole vectors; returns how many codes were unpacked. `odd` is a
