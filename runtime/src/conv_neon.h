@@ -27,7 +27,7 @@ QRT_INLINE void unpack_nibbles(int8_t* dst, const uint8_t* src, int odd) {
   vst1q_s8(dst + 16, codes.val[1]);
 }
 
-/* table[i] for each i below 16. */
+/* table[i] for each i below 16, 0 for others. */
 QRT_INLINE int8x16_t look_up(int8x16_t table, uint8x16_t i) {
 #if QRT_HAS_neon
   return vqtbl1q_s8(table, i);
@@ -57,10 +57,51 @@ QRT_INLINE void unpack_quarters(int8_t* dst, const uint8_t* src, int odd) {
   vst1q_s8(dst + 48, b.val[1]);
 }
 
-/* Rows whose codes fill whole vectors; returns how many codes were unpacked. `odd` is a
+/* Where the fields of sixteen codes lie in 16 bytes: for each the two bytes that hold it,
+ * low one first, and how far left it is shifted to the top of them. */
+typedef struct {
+  uint8x16_t first, last;
+  int16x8_t up;
+  int8x16_t down;
+} qrt_fields;
+
+QRT_INLINE qrt_fields fields_of(int bits) {
+  static const uint8_t codes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  const uint8x8_t bit = vmul_u8(vld1_u8(codes), vdup_n_u8((uint8_t)bits));
+  const uint8x8_t byte = vshr_n_u8(bit, 3);
+  const uint8x8x2_t pair = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
+  qrt_fields f;
+  f.first = vcombine_u8(pair.val[0], pair.val[1]);
+  f.last = vaddq_u8(f.first, vdupq_n_u8((uint8_t)bits));
+  f.up = vsubq_s16(vdupq_n_s16((int16_t)(16 - bits)),
+                   vreinterpretq_s16_u16(vmovl_u8(vand_u8(bit, vdup_n_u8(7)))));
+  f.down = vdupq_n_s8((int8_t)(bits - 8));
+  return f;
+}
+
+/* Sixteen codes of `bits` bits, which begin `skip` bytes into the 16 at `src`. */
+QRT_INLINE int8x16_t unpack_sixteen(const uint8_t* src, uint8_t skip, const qrt_fields* f,
+                                    int bits, int odd) {
+  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
+  const uint8x16_t to = vdupq_n_u8(skip);
+  const int16x8_t a = vreinterpretq_s16_s8(look_up(bytes, vaddq_u8(f->first, to)));
+  const int16x8_t b = vreinterpretq_s16_s8(look_up(bytes, vaddq_u8(f->last, to)));
+  const int8x16_t top = vuzpq_s8(vreinterpretq_s8_s16(vshlq_s16(a, f->up)),
+                                 vreinterpretq_s8_s16(vshlq_s16(b, f->up)))
+                            .val[1];
+  if (odd) {
+    const int8x16_t field =
+        vreinterpretq_s8_u8(vshlq_u8(vreinterpretq_u8_s8(top), f->down));
+    return vsubq_s8(vaddq_s8(field, field), vdupq_n_s8((int8_t)((1 << bits) - 1)));
+  }
+  return vshlq_s8(top, f->down);
+}
+
+/* The codes of a row that fill whole vectors; returns how many they are. `odd` is a
  * constant. */
 QRT_INLINE size_t unpack_vectors(int8_t* dst, const uint8_t* src, size_t count, int bits,
                                  int odd) {
+  const size_t bytes = qrt_row_bytes(count, bits);
   size_t done = 0;
   if (bits == 4) {
     for (; done + 64 <= count; done += 64) {
@@ -70,6 +111,18 @@ QRT_INLINE size_t unpack_vectors(int8_t* dst, const uint8_t* src, size_t count, 
   } else if (bits == 2) {
     for (; done + 64 <= count; done += 64) {
       unpack_quarters(dst + done, src + done / 4, odd);
+    }
+  }
+  if (done + 16 <= count && bytes >= 16) {
+    const qrt_fields f = fields_of(bits);
+    size_t at = done / 8 * (size_t)bits;
+    for (; done + 16 <= count && at + 16 <= bytes; done += 16, at += 2 * (size_t)bits) {
+      vst1q_s8(dst + done, unpack_sixteen(src + at, 0, &f, bits, odd));
+    }
+    /* The last ones lie in the row's last 16 bytes. */
+    for (; done + 16 <= count; done += 16, at += 2 * (size_t)bits) {
+      vst1q_s8(dst + done, unpack_sixteen(src + bytes - 16, (uint8_t)(at + 16 - bytes),
+                                          &f, bits, odd));
     }
   }
   return done;
@@ -84,33 +137,6 @@ static void unpack_codes(int8_t* dst, const uint8_t* src, size_t count, int bits
   }
   done = odd ? unpack_vectors(dst, src, count, bits, 1)
              : unpack_vectors(dst, src, count, bits, 0);
-  if (done + 8 <= count) {
-    /* Eight codes lie in `bits` bytes: fetch for each the two bytes that hold it, shift
-     * it to the top of 16 bits, and down again with its sign; an odd code is twice the
-     * field less its greatest. Reads 8 bytes. */
-    static const uint8_t eight[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const uint8x8_t first_bit = vmul_u8(vld1_u8(eight), vdup_n_u8((uint8_t)bits));
-    const uint8x8_t byte = vshr_n_u8(first_bit, 3);
-    const uint8x8x2_t pair = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
-    const int16x8_t up =
-        vsubq_s16(vdupq_n_s16((int16_t)(16 - bits)),
-                  vreinterpretq_s16_u16(vmovl_u8(vand_u8(first_bit, vdup_n_u8(7)))));
-    const int16x8_t down = vdupq_n_s16((int16_t)(bits - 16));
-    const int16x8_t greatest = vdupq_n_s16((int16_t)((1 << bits) - 1));
-    const size_t bytes = qrt_row_bytes(count, bits);
-    for (; done + 8 <= count && done / 8 * (size_t)bits + 8 <= bytes; done += 8) {
-      const uint8x8_t word = vld1_u8(src + done / 8 * (size_t)bits);
-      const uint8x16_t both =
-          vcombine_u8(vtbl1_u8(word, pair.val[0]), vtbl1_u8(word, pair.val[1]));
-      const int16x8_t top = vshlq_s16(vreinterpretq_s16_u8(both), up);
-      int16x8_t codes = vshlq_s16(top, down);
-      if (odd) {
-        codes = vreinterpretq_s16_u16(vshlq_u16(vreinterpretq_u16_s16(top), down));
-        codes = vsubq_s16(vaddq_s16(codes, codes), greatest);
-      }
-      vst1_s8(dst + done, vmovn_s16(codes));
-    }
-  }
   if (done < count) {
     qrt_unpack_row(dst + done, src + done / 8 * (size_t)bits, count - done, bits, odd, 0);
   }
