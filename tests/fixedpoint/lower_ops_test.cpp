@@ -76,6 +76,25 @@ TEST_CASE("where codes of the accumulator are fine, a bias is a whole number of 
   CHECK(integers(integer, "y.shift") == List{0, 2});
 }
 
+TEST_CASE("values of few codes, not weights, give biases more fraction bits") {
+  const auto lowered = [](const std::string& weights, const std::string& x) {
+    return lower_to_integer(graph_of(
+        "graph encoded\n  #w : f32[2,2] {" + weights +
+            " axis 0 scale [0.03125,0.0625]}\n  #b : f32[2]\n  x : f32[1,2] {" + x +
+            " scale [0.125]} = input()\n"
+            "  y : f32[1,2] {s8 scale [0.5]} = linear(x, #w, #b)\n  -> y = y\n",
+        {{"w", f32({0.0625F, -0.125F, 0.125F, 0.1875F}, {2, 2})},
+         {"b", f32({0.013671875F, 0.021484375F}, {2})}}));
+  };
+  // Factors 2^-7 and 2^-6, biases 3.5 and 2.75 codes.
+  for (const char* weights : {"n4", "n8"}) {
+    CHECK(integers(lowered(weights, "s5"), "b") == List{4, 11});
+    CHECK(integers(lowered(weights, "s5"), "y.shift") == List{0, 2});
+    CHECK(integers(lowered(weights, "s4"), "b") == List{224, 352});
+    CHECK(integers(lowered(weights, "s4"), "y.shift") == List{6, 7});
+  }
+}
+
 TEST_CASE("unsigned weights become signed codes with a zero point") {
   for (int bits : {2, 4, 8, 16}) {
     const float scale = 1.0F;
