@@ -231,13 +231,24 @@ class Trainer {
   }
 
   [[noreturn]] void diverged(const std::string& why) const {
-    throw Error(
-        ExitCode::Infeasible, fmt::format("training step {}", step_),
-        fmt::format("training diverged: {}", why),
-        fmt::format("lower qat.learning_rate{}",
-                    run_.checkpoint.empty() ? std::string()
-                                            : "; the last good checkpoint is in " +
-                                                  printable(run_.checkpoint.string())));
+    throw Error(ExitCode::Infeasible, fmt::format("training step {}", step_),
+                fmt::format("training diverged: {}", why),
+                fmt::format("lower qat.learning_rate{}",
+                            run_.checkpoint.empty() ? std::string()
+                            : has_checkpoint_ ? "; the last good checkpoint is in " +
+                                                    printable(run_.checkpoint.string())
+                                              : "; there was no checkpoint yet"));
+  }
+
+  /// The score of the network as it is. The start could be lowered: if a later state can
+  /// not, its numbers have grown beyond what integers hold.
+  double score_of_network() {
+    try {
+      return score_of(network_.freeze());
+    } catch (const Error& e) {
+      if (step_ == 0 || e.code() != ExitCode::ModelUnsupported) throw;
+      diverged(e.what());
+    }
   }
 
   std::string status() const {
@@ -319,8 +330,13 @@ class Trainer {
       visit.flips =
           static_cast<double>(flips) / codes / static_cast<double>(stretch_.steps);
     }
+    const double first = result_.visits.size() > 1 ? result_.visits[1].loss : 0;
+    if (first > 0 && visit.loss > kDiverged * std::max(first, 1.0)) {
+      diverged(
+          fmt::format("the mean loss grew from {:.3g} to {:.3g}", first, visit.loss));
+    }
     visit.hash = hash();
-    visit.score = score_of(network_.freeze());
+    visit.score = score_of_network();
     // The start does not compete: the float model may have learned the selection samples
     // by heart, which training on others makes it forget.
     const bool is_first = result_.visits.size() == 1;
@@ -332,11 +348,6 @@ class Trainer {
     }
     result_.visits.push_back(visit);
     if (run_.note) run_.note(text_of(visit));
-    const double first = result_.visits.size() > 1 ? result_.visits[1].loss : 0;
-    if (first > 0 && visit.loss > kDiverged * std::max(first, 1.0)) {
-      diverged(
-          fmt::format("the mean loss grew from {:.3g} to {:.3g}", first, visit.loss));
-    }
     stretch_ = {};
     stretch_.flips.assign(result_.flips.size(), 0);
     if (config_.ema > 0) put_back(own);
@@ -419,6 +430,7 @@ class Trainer {
     for (Checkpoint::Entry& entry : optimizers_.state()) c.tensors.push_back(entry);
     write_history(c.header, result_, stretch_, best_score_);
     folder_.write(c);
+    has_checkpoint_ = true;
   }
 
   bool resume() {
@@ -429,6 +441,7 @@ class Trainer {
       result_.findings.push_back(note);
     }
     if (!found) return false;
+    has_checkpoint_ = true;
     const auto names = network_.state();
     best_.clear();
     for (const Checkpoint::Entry& own : names) {
@@ -482,6 +495,7 @@ class Trainer {
   double best_score_ = 0;
   Stretch stretch_;
   Clock::time_point last_write_;
+  bool has_checkpoint_ = false;  // the folder holds one of this run
   QatResult result_;
 };
 

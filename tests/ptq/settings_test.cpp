@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lib/ptq/settings.h"
 
+#include "lib/ptq/layer_bits.h"
 #include "tests/ptq/support.h"
 
 namespace qopt::ptq {
@@ -64,6 +65,52 @@ TEST_CASE(
   CHECK(any_has(result.findings,
                 "layer2.relu and 1 others share one encoding but have "
                 "different rules; 6 bits were taken"));
+}
+
+TEST_CASE("layers that are left out by kind or by position keep their bits") {
+  const Graph graph = graph_of(R"(graph canonical
+  #w0 : f32[4,3,3,3]
+  #w1 : f32[4,4,1,1]
+  #w2 : f32[4,1,3,3]
+  #w3 : f32[4,4,3,3]
+  #w4 : f32[4,4,3,3]
+  x : f32[1,3,9,9] = input()
+  stem = conv2d(x, #w0)
+  pointwise = conv2d(stem, #w1)
+  grouped = conv2d(pointwise, #w2; groups=4)
+  plain = conv2d(grouped, #w3)
+  last = conv2d(plain, #w4)
+  -> y = last
+)");
+  PtqConfig config;
+  config.weights.bits = config.activations.bits = 2;
+  const auto kept = [&] {
+    const std::vector<bool> nodes = kept_layers(graph, config);
+    std::string names;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (nodes[i]) names += graph.value(graph.nodes()[i].output).name + " ";
+    }
+    return names;
+  };
+  CHECK(kept() == "stem last ");
+  config.kinds.quantize_conv11 = false;
+  CHECK(kept() == "stem pointwise last ");
+  const Graph encoded = quantized(graph, config).graph;
+  CHECK(encoding_of(encoded, "w1").bits == 8);
+  CHECK(encoding_of(encoded, "stem").bits == 8);  // what the kept layer reads
+  CHECK(encoding_of(encoded, "w2").bits == 2);
+  CHECK(encoding_of(encoded, "pointwise").bits == 2);
+  config.kinds = {.quantize_group = false};
+  CHECK(kept() == "stem grouped last ");
+  config.kinds = {.skip_layers = {3, 1}};
+  CHECK(kept() == "stem pointwise plain last ");
+  config.kinds = {.skip_layers_ratio = 0.7};  // floor(0.7 * 5) = 3 from the front
+  CHECK(kept() == "stem pointwise grouped last ");
+  config.kinds = {.skip_layers = {5}};
+  const std::string fault =
+      error_of([&] { kept_layers(graph, config); }, ExitCode::Usage);
+  CHECK(fault.find("no convolution number 5") != std::string::npos);
+  CHECK(fault.find("the model has 5, counted from 0") != std::string::npos);
 }
 
 TEST_CASE("few levels: the first and last layer fall back to n, rules have their way") {

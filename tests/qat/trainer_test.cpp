@@ -250,7 +250,17 @@ TEST_CASE("training that diverges says at which step and what is left") {
   run.checkpoint = temp.path();
   const std::string fault = fault_of(config, run, ExitCode::Infeasible);
   CHECK_THAT(fault, has_text("training step") && has_text("diverged"));
-  CHECK_THAT(fault, has_text("learning_rate") && has_text("checkpoint"));
+  CHECK_THAT(fault, has_text("learning_rate") && has_text("no checkpoint yet"));
+  CHECK(std::filesystem::is_empty(temp.path()));
+
+  // Numbers that stay finite and outgrow what integers hold. What was written before is
+  // there.
+  config.learning_rate = 1e6;
+  config.checkpoint_seconds = 0;
+  CHECK_THAT(fault_of(config, run, ExitCode::Infeasible),
+             has_text("diverged") && has_text("ratio of scales") &&
+                 has_text("the last good checkpoint is in " + temp.path().string()));
+  CHECK_FALSE(std::filesystem::is_empty(temp.path()));
 
   // A number that is not finite in the loss itself: the float original gives it.
   config = short_training();
