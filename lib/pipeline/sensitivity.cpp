@@ -79,13 +79,16 @@ class Reader {
 
  private:
   Reading read(const aten::FloatExecutor& model, bool is_reference) {
-    std::vector<std::uint8_t> right(static_cast<std::size_t>(count_));
+    std::vector<std::uint8_t> right(static_cast<std::size_t>(count_)), near(right);
     std::vector<eval::Distortion> parts(right.size());
     parallel_for(count_, threads_, [&](std::int64_t item, int) {
       const auto i = static_cast<std::size_t>(item);
       const data::Sample sample = samples_.sample(item);
       std::vector<Tensor> outputs = model.run(sample.inputs);
-      if (labelled_) right[i] = label_rank(samples_, item, sample, outputs.front()) == 0;
+      if (labelled_) {
+        const auto rank = label_rank(samples_, item, sample, outputs.front());
+        right[i] = rank == 0, near[i] = rank < 5;
+      }
       if (is_reference) reference_[i] = outputs;
       for (std::size_t k = 0; k < outputs.size(); ++k)
         parts[i].add(reference_[i][k].values<float>(), outputs[k].values<float>());
@@ -95,8 +98,11 @@ class Reader {
     });
     eval::Distortion sum;
     for (const eval::Distortion& part : parts) sum.merge(part);
-    Reading reading{{}, sum.mse(), sum.sqnr_db()};
-    if (labelled_) reading.top1 = eval::proportion(right).percent;
+    Reading reading{.mse = sum.mse(), .sqnr_db = sum.sqnr_db()};
+    if (labelled_) {
+      reading.top1 = eval::proportion(right).percent;
+      reading.top5 = eval::proportion(near).percent;
+    }
     return reading;
   }
 

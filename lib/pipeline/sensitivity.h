@@ -17,7 +17,7 @@ namespace qopt::pipeline {
 /// How good one variant of the model is. `mse` and `sqnr_db` compare its outputs with the
 /// float model's.
 struct Reading {
-  std::optional<double> top1{};  // percent, where there are labels
+  std::optional<double> top1{}, top5{};  // percent, where there are labels
   double mse = 0;
   std::optional<double> sqnr_db{};
 };

@@ -22,6 +22,7 @@ std::string cell(const Reading& reading) {
 Json json_of(const Reading& reading) {
   Json json = Json::object();
   if (reading.top1) json["top1"] = *reading.top1;
+  if (reading.top5) json["top5"] = *reading.top5;
   json["output_mse"] = reading.mse;
   const bool is_exact = reading.sqnr_db && std::isinf(*reading.sqnr_db);
   json["output_sqnr_db"] = !reading.sqnr_db ? Json(nullptr)

@@ -62,6 +62,8 @@ TEST_CASE("sensitivity finds the planted layer") {
   REQUIRE(found.layers.size() == 5);
   CHECK(*found.float_model.top1 > 90);
   CHECK(*found.all.top1 < 60);
+  CHECK(*found.all.top5 > *found.all.top1);
+  CHECK(*found.float_model.top5 == 100);
   CHECK(found.float_model.mse == 0);
   const LayerSensitivity& worst = found.layers[0];
   CHECK(worst.weight_bits == 4);
@@ -75,6 +77,7 @@ TEST_CASE("sensitivity finds the planted layer") {
   }
   const auto json = nlohmann::json::parse(sensitivity_json(found));
   CHECK(json.at("layers")[0].at("layer") == worst.layer);
+  CHECK(json.at("layers")[0].at("all_others").at("top5") == *worst.spared.top5);
   CHECK(sensitivity_text(found).find(worst.layer) != std::string::npos);
 
   CompressConfig other = config_of(bench, "[" + kFourBits + "]", {"run.threads=3"});
