@@ -110,8 +110,8 @@ Graph build(const LayerForm& form) {
     const double factor = output_factor(form) * spread;
     const double greatest = std::exp2(form.weight_bits + form.activation_bits) *
                             static_cast<double>(form.depth());
-    const Multiplier m = to_sum_multiplier(
-        factor, greatest, form.activation_bits <= 4 ? kFineFraction : kCoarseFraction);
+    const Multiplier m =
+        to_sum_multiplier(factor, greatest, bias_fraction(form.activation_bits));
     // Up to a quarter of the results' range, as a folded batch norm gives.
     const double reach = std::exp2(form.activation_bits) / 4 / multiplier_value(m) *
                          std::exp2(std::max(m.shift, 0));

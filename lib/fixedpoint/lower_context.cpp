@@ -39,11 +39,14 @@ void fit_dtype(Value& value) {
   if (value.encoding) value.dtype = storage_dtype(affine_of(*value.encoding));
 }
 
-/// Whether any value that is computed is one of 16 codes or fewer.
-bool has_few_codes(const Graph& encoded) {
-  return std::ranges::any_of(encoded.values(), [](const Value& value) {
-    return value.encoding && !value.constant && affine_of(*value.encoding).bits <= 4;
-  });
+/// Bits of the value with the fewest, constants aside.
+int fewest_bits(const Graph& encoded) {
+  int fewest = 16;
+  for (const Value& value : encoded.values()) {
+    if (!value.encoding || value.constant) continue;
+    fewest = std::min(fewest, affine_of(*value.encoding).bits);
+  }
+  return fewest;
 }
 
 }  // namespace
@@ -70,8 +73,7 @@ op::Rescale rescale(const Quant& from, const Quant& to) {
 }
 
 Lowering::Lowering(const Graph& encoded)
-    : source_(encoded),
-      bias_fraction_(has_few_codes(encoded) ? kFineFraction : kCoarseFraction) {}
+    : source_(encoded), bias_fraction_(qopt::bias_fraction(fewest_bits(encoded))) {}
 
 const Affine& Lowering::encoding(ValueId id) const {
   const Value& value = source_.value(id);

@@ -30,10 +30,10 @@ Multiplier to_multiplier(double factor);
 /// The multiplier is at least 2^(29 - fraction). Throws as to_multiplier.
 Multiplier to_sum_multiplier(double factor, double most, int fraction);
 
-/// `fraction` for results that other values of many codes, or of few, are made of: where
-/// a code is one of 16 or fewer, a wrong one is no small error, and the layers behind
-/// multiply it. Rounding of the bias and of the multiplier weigh the same at 11 bits.
-constexpr int kCoarseFraction = 6, kFineFraction = 11;
+/// `fraction` for a graph whose values have `bits` bits or more: where a code is one of
+/// 16 or fewer, a wrong one is no small error, and the layers behind multiply it.
+/// Rounding of the bias and of the multiplier weigh the same at 11 bits.
+constexpr int bias_fraction(int bits) { return bits <= 4 ? 11 : 6; }
 
 /// The real number that a Multiplier stands for.
 double multiplier_value(Multiplier m);

@@ -102,7 +102,7 @@ TEST_CASE("sums that meet a bias keep fraction bits where their unit is coarse")
     const double factor =
         std::ldexp(0.5 + 0.5 * rng.uniform(), static_cast<int>(rng.below(20)) - 12);
     const double most = std::ldexp(1.0 + rng.uniform(), static_cast<int>(rng.below(30)));
-    const int fraction = rng.below(2) == 0 ? kCoarseFraction : kFineFraction;
+    const int fraction = bias_fraction(rng.below(2) == 0 ? 8 : 2);
     const Multiplier m = to_sum_multiplier(factor, most, fraction);
     REQUIRE(std::fabs(multiplier_value(m) - factor) <=
             factor * std::ldexp(1.0, fraction - 29));
