@@ -231,13 +231,15 @@ class Trainer {
   }
 
   [[noreturn]] void diverged(const std::string& why) const {
+    std::vector<std::string> damaged;
+    const bool has_checkpoint = folder_.read(run_.identity, damaged).has_value();
     throw Error(ExitCode::Infeasible, fmt::format("training step {}", step_),
                 fmt::format("training diverged: {}", why),
                 fmt::format("lower qat.learning_rate{}",
                             run_.checkpoint.empty() ? std::string()
-                            : has_checkpoint_ ? "; the last good checkpoint is in " +
-                                                    printable(run_.checkpoint.string())
-                                              : "; there was no checkpoint yet"));
+                            : has_checkpoint ? "; the last good checkpoint is in " +
+                                                   printable(run_.checkpoint.string())
+                                             : "; there was no checkpoint yet"));
   }
 
   /// The score of the network as it is. The start could be lowered: if a later state can
@@ -430,7 +432,6 @@ class Trainer {
     for (Checkpoint::Entry& entry : optimizers_.state()) c.tensors.push_back(entry);
     write_history(c.header, result_, stretch_, best_score_);
     folder_.write(c);
-    has_checkpoint_ = true;
   }
 
   bool resume() {
@@ -441,7 +442,6 @@ class Trainer {
       result_.findings.push_back(note);
     }
     if (!found) return false;
-    has_checkpoint_ = true;
     const auto names = network_.state();
     best_.clear();
     for (const Checkpoint::Entry& own : names) {
@@ -495,7 +495,6 @@ class Trainer {
   double best_score_ = 0;
   Stretch stretch_;
   Clock::time_point last_write_;
-  bool has_checkpoint_ = false;  // the folder holds one of this run
   QatResult result_;
 };
 
