@@ -7,14 +7,15 @@
 #include "conv.h"
 #include "neon.h"
 
-/* The upper four bits of bytes as codes: with their sign, or, where levels are odd, twice
- * the field less the greatest. */
+/* Odd levels: twice the field less the greatest. */
+QRT_INLINE int8x16_t odd_codes(uint8x16_t field, int bits) {
+  return vreinterpretq_s8_u8(
+      vsubq_u8(vaddq_u8(field, field), vdupq_n_u8((uint8_t)((1 << bits) - 1))));
+}
+
+/* The upper four bits of bytes as codes, with their sign where levels are not odd. */
 QRT_INLINE int8x16_t upper_nibbles(int8x16_t bytes, int odd) {
-  if (odd) {
-    const int8x16_t field =
-        vreinterpretq_s8_u8(vshrq_n_u8(vreinterpretq_u8_s8(bytes), 4));
-    return vsubq_s8(vaddq_s8(field, field), vdupq_n_s8(15));
-  }
+  if (odd) return odd_codes(vshrq_n_u8(vreinterpretq_u8_s8(bytes), 4), 4);
   return vshrq_n_s8(bytes, 4);
 }
 
@@ -89,11 +90,7 @@ QRT_INLINE int8x16_t unpack_sixteen(const uint8_t* src, uint8_t skip, const qrt_
   const int8x16_t top = vuzpq_s8(vreinterpretq_s8_s16(vshlq_s16(a, f->up)),
                                  vreinterpretq_s8_s16(vshlq_s16(b, f->up)))
                             .val[1];
-  if (odd) {
-    const int8x16_t field =
-        vreinterpretq_s8_u8(vshlq_u8(vreinterpretq_u8_s8(top), f->down));
-    return vsubq_s8(vaddq_s8(field, field), vdupq_n_s8((int8_t)((1 << bits) - 1)));
-  }
+  if (odd) return odd_codes(vshlq_u8(vreinterpretq_u8_s8(top), f->down), bits);
   return vshlq_s8(top, f->down);
 }
 
