@@ -275,17 +275,30 @@ static void sum_rows(const qrt_conv_job* job, size_t count) {
 
 /* -------------------------------------------------------------------- weight tiles */
 
-/* A row of the blob as `segments` runs filled up with weights that the multiplication
- * takes for zero: the codes there are anything. */
-static void unpack_weights(const qrt_conv_job* job, const uint8_t* packed, int8_t* dst) {
+/* `rows` rows of the blob as `segments` runs filled up with weights that the
+ * multiplication takes for zero: the codes there are anything. */
+static void unpack_weights(const qrt_conv_job* job, const uint8_t* packed, size_t rows,
+                           int8_t* dst) {
   const qrt_conv_plan* plan = &job->plan;
   const size_t depth = plan->segments * plan->run, gap = plan->length - plan->run;
-  size_t s;
-  unpack_codes(dst, packed, depth, job->p->weight_bits, job->p->odd_weights);
-  if (QRT_PACKS_RUNS || gap == 0) return;
-  for (s = plan->segments; s-- > 0;) {
-    memmove(dst + s * plan->length, dst + s * plan->run, plan->run);
-    memset(dst + s * plan->length + plan->run, (uint8_t)(256 - QRT_WEIGHT_OFFSET), gap);
+  const int bits = job->p->weight_bits, odd = job->p->odd_weights;
+  size_t row, s;
+  /* Rows of whole steps fill their bytes: together they are one. */
+  if (gap == 0) {
+    unpack_codes(dst, packed, rows * depth, bits, odd);
+    return;
+  }
+  for (row = 0; row < rows; ++row) {
+    unpack_codes(dst, packed, depth, bits, odd);
+    if (!QRT_PACKS_RUNS && gap != 0) {
+      for (s = plan->segments; s-- > 0;) {
+        memmove(dst + s * plan->length, dst + s * plan->run, plan->run);
+        memset(dst + s * plan->length + plan->run, (uint8_t)(256 - QRT_WEIGHT_OFFSET),
+               gap);
+      }
+    }
+    packed += qrt_row_bytes(depth, bits);
+    dst += plan->segments * plan->length;
   }
 }
 
@@ -304,19 +317,15 @@ static void prepare_weights(const qrt_conv_job* job, const void* w, size_t colum
   const size_t row_bytes = qrt_row_bytes(depth, job->p->weight_bits);
   const size_t filled = plan->segments * plan->length;
   const int in_place = are_rows_ready(job);
+  const uint8_t* first = (const uint8_t*)w + column * row_bytes;
   size_t i;
-  tile->next = (const uint8_t*)w + (column + tile->width) * row_bytes;
+  tile->next = first + tile->width * row_bytes;
   tile->next_bytes = tile->next_width * row_bytes;
+  if (!in_place) unpack_weights(job, first, tile->width, job->unpacked);
   for (i = 0; i < QRT_TILE_COLUMNS; ++i) {
-    const uint8_t* row = (const uint8_t*)w + (column + i) * row_bytes;
-    if (i >= tile->width) {
-      tile->w[i] = tile->w[tile->width - 1];
-    } else if (in_place) {
-      tile->w[i] = (const int8_t*)row;
-    } else {
-      unpack_weights(job, row, job->unpacked + i * filled);
-      tile->w[i] = job->unpacked + i * filled;
-    }
+    const size_t row = i < tile->width ? i : tile->width - 1;
+    tile->w[i] =
+        in_place ? (const int8_t*)first + row * row_bytes : job->unpacked + row * filled;
   }
 #if QRT_PANELS
   tile->panel = NULL;

@@ -80,22 +80,46 @@ std::vector<Target> targets() {
   };
   // The compilers that are promised, by version, each with every instruction set it
   // knows.
+  const std::string a64 = "aarch64-linux-gnu", armhf = "arm-linux-gnueabihf",
+                    riscv = "riscv64-linux-gnu";
+  const std::vector<Target> crossed = {
+      {"aarch64", {}, {"--target=" + a64}, a72, "neon", a64 + "-gcc", 30},
+      {"aarch64-dotprod",
+       {},
+       {"--target=" + a64, "-march=armv8.2-a+dotprod"},
+       newest,
+       "dotprod",
+       a64 + "-gcc",
+       30},
+      {"aarch64-i8mm",
+       {},
+       {"--target=" + a64, "-march=armv8.2-a+dotprod+i8mm"},
+       newest,
+       "i8mm",
+       a64 + "-gcc",
+       30},
+      {"armv7-neon",
+       {},
+       {"--target=" + armhf, "-march=armv7-a", "-mfpu=neon"},
+       {"qemu-arm", "-L", "/usr/" + armhf, "-cpu", "max"},
+       "armv7",
+       armhf + "-gcc",
+       30},
+      {"riscv64",
+       {},
+       {"--target=" + riscv, "-march=rv64gc"},
+       {"qemu-riscv64", "-L", "/usr/" + riscv},
+       "c",
+       riscv + "-gcc",
+       30},
+  };
   for (const std::string clang : {"clang-14", "clang-19"}) {
-    rows.push_back({clang + ", aarch64-dotprod",
-                    clang,
-                    {"-O2", "--target=aarch64-linux-gnu", "-march=armv8.2-a+dotprod"},
-                    newest,
-                    "dotprod",
-                    "aarch64-linux-gnu-gcc",
-                    30});
-    rows.push_back(
-        {clang + ", armv7-neon",
-         clang,
-         {"-O2", "--target=arm-linux-gnueabihf", "-march=armv7-a", "-mfpu=neon"},
-         {"qemu-arm", "-L", "/usr/arm-linux-gnueabihf", "-cpu", "max"},
-         "armv7",
-         "arm-linux-gnueabihf-gcc",
-         30});
+    for (Target row : crossed) {
+      row.name = clang + ", " + row.name;
+      row.compiler = clang;
+      row.flags.emplace_back("-O2");
+      rows.push_back(std::move(row));
+    }
   }
 #if defined(__x86_64__)
   for (const std::string compiler : {"gcc-12", "clang-14", "clang-19"}) {
@@ -238,6 +262,10 @@ std::vector<Fault> faults() {
       {"scaling up wraps", "aarch64", "src/rescale_neon.c", "vqshlq_s32", "vshlq_s32"},
       {"a row's last codes from its start", "aarch64", "src/conv_neon.h",
        "unpack_sixteen(src + bytes - 16,", "unpack_sixteen(src,"},
+      {"the third quarter of 64 codes like the second", "aarch64", "src/conv_neon.h",
+       "QRT_UNPACK_QUARTER(2, third)", "QRT_UNPACK_QUARTER(1, third)"},
+      {"five bits between two codes of three", "aarch64", "src/conv_neon.h",
+       "vdupq_n_s16((int16_t)bits)", "vdupq_n_s16(5)"},
       {"the first of two codes twice", "aarch64", "src/conv_neon.h", "codes[odd] + 16)",
        "codes[odd])", 150},
       {"a bias added twice", "aarch64-dotprod", "src/conv_panel_neon.h",

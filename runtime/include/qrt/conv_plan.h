@@ -25,10 +25,10 @@ typedef struct {
 } qrt_conv_plan;
 
 /* Output channels that one weight tile holds, at most, and positions of a block where
- * nothing else bounds it; gathered rows are so many codes together, or 64 rows. */
+ * the parameters ask for no number (the strip's is a multiple of rows near it); gathered
+ * rows are so many codes together then, or 64 rows. */
 #define QRT_CONV_COLUMNS 16
 #define QRT_CONV_POSITIONS 256
-#define QRT_CONV_STRIP_POSITIONS 256
 #define QRT_CONV_GATHERED 64
 #define QRT_CONV_GATHERED_CODES 8192
 
@@ -54,6 +54,7 @@ static inline qrt_conv_plan qrt_conv_plan_of(const qrt_conv2d_params* p) {
   const size_t depth = (size_t)p->kh * (size_t)p->kw * channels;
   const size_t rows = (size_t)p->oh, row = (size_t)p->ow;
   const size_t positions = (size_t)p->n * rows * row;
+  const size_t most = p->block > 0 ? (size_t)p->block : QRT_CONV_POSITIONS;
   qrt_conv_plan plan;
   size_t blocks;
   plan.mode = QRT_GATHER;
@@ -70,8 +71,7 @@ static inline qrt_conv_plan qrt_conv_plan_of(const qrt_conv2d_params* p) {
         qrt_conv_is_unpadded(p) && plan.run == plan.length ? QRT_IN_PLACE : QRT_STRIP;
   }
   if (plan.mode == QRT_STRIP) {
-    size_t strips =
-        (rows * row + QRT_CONV_STRIP_POSITIONS / 2) / QRT_CONV_STRIP_POSITIONS;
+    size_t strips = (rows * row + most / 2) / most;
     strips = strips < 1 ? 1 : strips > rows ? rows : strips;
     plan.block_rows = (rows + strips - 1) / strips;
     plan.block = plan.block_rows * row;
@@ -92,8 +92,9 @@ static inline qrt_conv_plan qrt_conv_plan_of(const qrt_conv2d_params* p) {
     plan.length = qrt_round_up(depth, QRT_DEPTH_STEP);
     plan.pitch = plan.length;
   }
-  blocks = QRT_CONV_POSITIONS;
-  if (plan.mode == QRT_GATHER && QRT_CONV_GATHERED_CODES < blocks * plan.length) {
+  blocks = most;
+  if (plan.mode == QRT_GATHER && p->block <= 0 &&
+      QRT_CONV_GATHERED_CODES < blocks * plan.length) {
     blocks = QRT_CONV_GATHERED_CODES / plan.length;
     if (blocks < QRT_CONV_GATHERED) blocks = QRT_CONV_GATHERED;
   }

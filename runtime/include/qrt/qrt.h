@@ -77,6 +77,8 @@ typedef struct {
   const int32_t* weight_sums; /* [o]: sum of each row of w, codes as they are stored;
                                  NULL: computed where needed. conv2d_s8, depthwise_s8 */
   int32_t y_pitch; /* elements from one position of y to the next; 0: o. conv2d only */
+  int32_t block;   /* positions worked on together (conv_plan.h); 0: what suits most
+                      cores. conv2d_s8 */
 } qrt_conv2d_params;
 
 #include "qrt/conv_plan.h"

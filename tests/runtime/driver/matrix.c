@@ -299,13 +299,15 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
     if (p->bias_bytes == 8) t->bias[o] *= (int64_t)pick(1, 1 << 20);
   }
   if (p->bias_bytes == 8) t->stored_bias = t->bias;
+  if (pick(0, 2) == 0) p->block = pick(1, 2 * p->oh * p->ow);
   begin_case(
       "x %dx%dx%dx%d/%d y %dx%dx%d/%d kernel %dx%d stride %d,%d dilation %d,%d pads "
-      "%d,%d groups %d bits %d%s zeros %d,%d%s acc64 %d narrow %d sums %d",
+      "%d,%d groups %d bits %d%s zeros %d,%d%s acc64 %d narrow %d sums %d block %d",
       p->n, p->h, p->w, p->c, p->x_bytes, p->oh, p->ow, p->o, p->y_bytes, p->kh, p->kw,
       p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, p->pad_top, p->pad_left,
       p->groups, p->weight_bits, p->odd_weights ? " odd" : "", p->x_zero, p->y_zero,
-      t->w_zero ? ",w" : "", p->acc64, p->narrow_weights, p->weight_sums != NULL);
+      t->w_zero ? ",w" : "", p->acc64, p->narrow_weights, p->weight_sums != NULL,
+      p->block);
 }
 
 typedef size_t conv_scratch_fn(const qrt_conv2d_params* p);
