@@ -36,10 +36,10 @@ inline std::string braces(const std::vector<std::int64_t>& values) {
 /// The runner of qrt/parallel.h that cuts a kernel's work; empty where none does.
 inline std::string runner_of(std::string_view kernel) {
   constexpr std::pair<std::string_view, std::string_view> kRunners[] = {
-      {"conv2d_", "conv2d"},    {"depthwise_", "conv2d"}, {"bitserial_", "bitserial"},
-      {"matmul_", "matmul"},    {"add_", "binary"},       {"mul_", "binary"},
-      {"div_", "binary"},       {"rescale_", "rescale"},  {"lut_", "lut"},
-      {"max_pool_", "max_pool"}};
+      {"conv2d_", "conv2d"},     {"depthwise_", "conv2d"},  {"bitserial_", "bitserial"},
+      {"matmul_", "matmul"},     {"add_", "binary"},        {"mul_", "binary"},
+      {"div_", "binary"},        {"rescale_", "rescale"},   {"lut_", "lut"},
+      {"max_pool_", "max_pool"}, {"avg_pool_", "avg_pool"}, {"reduce_", "reduce"}};
   for (const auto& [prefix, runner] : kRunners) {
     if (kernel.starts_with(prefix)) return fmt::format("qrt_parallel_{}", runner);
   }

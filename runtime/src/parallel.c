@@ -307,7 +307,7 @@ void qrt_parallel_lut(const qrt_team* team, qrt_lut_fn* kernel, const qrt_lut_pa
   run_parts(team, lut_part, &job, job.parts);
 }
 
-/* --------------------------------------------------------------------------- pooling */
+/* ------------------------------------------------------------ pooling and reductions */
 
 typedef struct {
   qrt_max_pool_fn* kernel;
@@ -353,4 +353,107 @@ void qrt_parallel_max_pool(const qrt_team* team, qrt_max_pool_fn* kernel,
   job.x = x;
   job.y = y;
   run_parts(team, max_pool_part, &job, job.grid.images * job.grid.rows);
+}
+
+typedef struct {
+  qrt_avg_pool_fn* kernel;
+  const qrt_avg_pool_params* p;
+  const void* x;
+  const int32_t* multiplier;
+  const int8_t* shift;
+  const void* which;
+  void* y;
+  qrt_grid grid;
+} avg_pool_job;
+
+/* Windows say where they lie in their image, so that images stay whole. */
+static void avg_pool_part(void* argument, int32_t part) {
+  const avg_pool_job* job = (const avg_pool_job*)argument;
+  const qrt_avg_pool_params* whole = job->p;
+  const qrt_range row = qrt_range_of(whole->oh, part % job->grid.rows, job->grid.rows);
+  const qrt_range image = qrt_range_of(whole->n, part / job->grid.rows, job->grid.images);
+  const size_t x_image = (size_t)whole->h * (size_t)whole->w * (size_t)whole->c;
+  const size_t positions = (size_t)row.begin * (size_t)whole->ow;
+  const size_t y_image = (size_t)whole->oh * (size_t)whole->ow;
+  const size_t y = (size_t)image.begin * y_image + positions;
+  qrt_avg_pool_params p = *whole;
+  p.n = image.end - image.begin;
+  p.oh = row.end - row.begin;
+  p.row_start += row.begin;
+  p.row_end += row.begin;
+  job->kernel(&p, moved(job->x, (size_t)image.begin * x_image * p.x_bytes),
+              job->multiplier, job->shift, moved(job->which, positions * p.which_bytes),
+              moved_mutable(job->y, y * (size_t)p.c * p.y_bytes));
+}
+
+/* Summed extents of `count` windows along one axis. */
+static int64_t extents(const int32_t* start, const int32_t* end, int32_t count) {
+  int64_t sum = 0;
+  int32_t i;
+  for (i = 0; i < count; ++i) sum += end[i] - start[i];
+  return sum;
+}
+
+void qrt_parallel_avg_pool(const qrt_team* team, qrt_avg_pool_fn* kernel,
+                           const qrt_avg_pool_params* p, const void* x,
+                           const int32_t* multiplier, const int8_t* shift,
+                           const void* which, void* y) {
+  const int64_t work = extents(p->row_start, p->row_end, p->oh) *
+                       extents(p->col_start, p->col_end, p->ow) * p->n * p->c;
+  avg_pool_job job;
+  job.grid = qrt_grid_of(p->n, p->oh, 1, worth(team, work));
+  if (job.grid.images * job.grid.rows < 2) {
+    kernel(p, x, multiplier, shift, which, y);
+    return;
+  }
+  job.kernel = kernel;
+  job.p = p;
+  job.x = x;
+  job.multiplier = multiplier;
+  job.shift = shift;
+  job.which = which;
+  job.y = y;
+  run_parts(team, avg_pool_part, &job, job.grid.images * job.grid.rows);
+}
+
+typedef struct {
+  qrt_reduce_fn* kernel;
+  const qrt_reduce_params* p;
+  const void* x;
+  void* y;
+  int32_t axis, parts; /* axis: kept, cut */
+  size_t inner;        /* results of one step of the axis */
+} reduce_job;
+
+static void reduce_part(void* argument, int32_t part) {
+  const reduce_job* job = (const reduce_job*)argument;
+  const qrt_range range = qrt_range_of(job->p->kept_dims[job->axis], part, job->parts);
+  const size_t begin = (size_t)range.begin;
+  qrt_reduce_params p = *job->p;
+  p.kept_dims[job->axis] = range.end - range.begin;
+  job->kernel(&p, moved(job->x, begin * (size_t)p.kept_stride[job->axis] * p.x_bytes),
+              moved_mutable(job->y, begin * job->inner * p.y_bytes));
+}
+
+void qrt_parallel_reduce(const qrt_team* team, qrt_reduce_fn* kernel,
+                         const qrt_reduce_params* p, const void* x, void* y) {
+  reduce_job job;
+  int64_t work = 1;
+  int32_t i, extent;
+  job.axis = 0;
+  while (job.axis + 1 < p->kept_rank && p->kept_dims[job.axis] == 1) ++job.axis;
+  extent = p->kept_rank > 0 ? p->kept_dims[job.axis] : 1;
+  job.inner = 1;
+  for (i = job.axis + 1; i < p->kept_rank; ++i) job.inner *= (size_t)p->kept_dims[i];
+  for (i = 0; i < p->reduced_rank; ++i) work *= p->reduced_dims[i];
+  job.parts = qrt_least(extent, worth(team, work * extent * (int64_t)job.inner));
+  if (job.parts < 2) {
+    kernel(p, x, y);
+    return;
+  }
+  job.kernel = kernel;
+  job.p = p;
+  job.x = x;
+  job.y = y;
+  run_parts(team, reduce_part, &job, job.parts);
 }

@@ -254,6 +254,13 @@ void qrt_parallel_lut(const qrt_team* team, qrt_lut_fn* kernel, const qrt_lut_pa
                       const void* x, const void* table, void* y);
 void qrt_parallel_max_pool(const qrt_team* team, qrt_max_pool_fn* kernel,
                            const qrt_max_pool_params* p, const void* x, void* y);
+void qrt_parallel_avg_pool(const qrt_team* team, qrt_avg_pool_fn* kernel,
+                           const qrt_avg_pool_params* p, const void* x,
+                           const int32_t* multiplier, const int8_t* shift,
+                           const void* which, void* y);
+/* Cut along the outermost kept axis of more than one step. */
+void qrt_parallel_reduce(const qrt_team* team, qrt_reduce_fn* kernel,
+                         const qrt_reduce_params* p, const void* x, void* y);
 
 #ifdef __cplusplus
 } /* extern "C" */

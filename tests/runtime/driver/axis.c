@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Pooling, reductions, resizing, softmax and normalisation against N29 to N36. */
+ * Max pooling, resizing, softmax and normalisation against N31 to N36. */
 #include <string.h>
 
 #include "driver.h"
@@ -67,148 +67,6 @@ static void check_max_pool(int cases) {
       y = guarded(count * p.bytes);
       qrt_parallel_max_pool(team, (qrt_max_pool_fn*)row->fn, &p, x, y);
       compare(row, y, p.bytes, expected, count);
-    }
-    end_case();
-  }
-}
-
-/* Random non-empty windows inside [0, extent). */
-static void pick_windows(int32_t count, int32_t extent, int32_t* start, int32_t* end) {
-  int32_t i;
-  for (i = 0; i < count; ++i) {
-    start[i] = pick(0, extent - 1);
-    end[i] = pick(start[i] + 1, extent);
-  }
-}
-
-static void check_avg_pool(int cases) {
-  int i;
-  for (i = 0; i < cases; ++i) {
-    qrt_avg_pool_params p = {.n = pick(1, 2)};
-    const driver_row* row;
-    const void *x, *which;
-    int32_t *rows, *cols, *multiplier, n, oh, ow, c, ih, iw, k;
-    int8_t* shift;
-    int64_t* expected;
-    size_t at = 0, count;
-    p.h = pick(1, 9);
-    p.w = pick(1, 9);
-    p.c = pick(0, 3) == 0 ? 130 : pick_channels();
-    p.oh = pick(1, 4);
-    p.ow = pick(1, 4);
-    p.x_bytes = (uint8_t)pick(1, 2);
-    p.y_bytes = (uint8_t)pick(1, 2);
-    p.which_bytes = (uint8_t)(pick(0, 1) == 0 ? 1 : 4);
-    p.acc64 = (uint8_t)(pick(0, 3) == 0);
-    p.x_zero = pick(code_min_of(p.x_bytes), code_max_of(p.x_bytes));
-    p.lo = code_min_of(p.y_bytes);
-    p.hi = code_max_of(p.y_bytes);
-    p.y_zero = pick(p.lo, p.hi);
-    rows = (int32_t*)guarded((size_t)p.oh * 8);
-    cols = (int32_t*)guarded((size_t)p.ow * 8);
-    pick_windows(p.oh, p.h, rows, rows + p.oh);
-    pick_windows(p.ow, p.w, cols, cols + p.ow);
-    p.row_start = rows;
-    p.row_end = rows + p.oh;
-    p.col_start = cols;
-    p.col_end = cols + p.ow;
-    multiplier = (int32_t*)guarded(3 * 4);
-    shift = (int8_t*)guarded(3);
-    for (k = 0; k < 3; ++k) {
-      int32_t s;
-      pick_scale(8 * p.x_bytes + 3, 8 * p.y_bytes, &multiplier[k], &s);
-      shift[k] = (int8_t)s;
-    }
-    which = random_codes((size_t)(p.oh * p.ow), p.which_bytes, 0, 2, RANDOM_CODES);
-    x = codes_of((size_t)(p.n * p.h * p.w * p.c), p.x_bytes);
-    count = (size_t)(p.n * p.oh * p.ow * p.c);
-    expected = (int64_t*)guarded(count * sizeof *expected);
-    for (n = 0; n < p.n; ++n)
-      for (oh = 0; oh < p.oh; ++oh)
-        for (ow = 0; ow < p.ow; ++ow)
-          for (c = 0; c < p.c; ++c) {
-            const int32_t entry = code_at(which, (size_t)(oh * p.ow + ow), p.which_bytes);
-            int64_t acc = 0;
-            for (ih = p.row_start[oh]; ih < p.row_end[oh]; ++ih)
-              for (iw = p.col_start[ow]; iw < p.col_end[ow]; ++iw) {
-                acc += code_at(x, image_index(p.h, p.w, p.c, n, ih, iw, c), p.x_bytes) -
-                       p.x_zero;
-              }
-            expected[image_index(p.oh, p.ow, p.c, n, oh, ow, c)] = finish_meaning(
-                requant_meaning(acc, multiplier[entry], shift[entry], p.acc64), p.y_zero,
-                p.lo, p.hi);
-          }
-    begin_case("x %dx%dx%d y %dx%d bytes %d,%d acc64 %d", p.h, p.w, p.c, p.oh, p.ow,
-               p.x_bytes, p.y_bytes, p.acc64);
-    while ((row = next_row("avg_pool_any", &at)) != NULL) {
-      void* y = guarded(count * p.y_bytes);
-      ((qrt_avg_pool_fn*)row->fn)(&p, x, multiplier, shift, which, y);
-      compare(row, y, p.y_bytes, expected, count);
-    }
-    end_case();
-  }
-}
-
-static void check_reduce(int cases) {
-  int i;
-  for (i = 0; i < cases; ++i) {
-    qrt_reduce_params p = {.kept_rank = 0};
-    const driver_row* row;
-    const void* x;
-    const int32_t rank = pick(1, 6);
-    int32_t dims[6], axis, size = 1;
-    int reduced[6];
-    size_t at = 0, count = 1, element;
-    int64_t* expected;
-    p.x_bytes = (uint8_t)pick(1, 2);
-    p.y_bytes = (uint8_t)pick(1, 2);
-    p.acc64 = (uint8_t)(pick(0, 3) == 0);
-    p.x_zero = pick(code_min_of(p.x_bytes), code_max_of(p.x_bytes));
-    p.lo = code_min_of(p.y_bytes);
-    p.hi = code_max_of(p.y_bytes);
-    p.y_zero = pick(p.lo, p.hi);
-    pick_scale(8 * p.x_bytes + 4, 8 * p.y_bytes, &p.multiplier, &p.shift);
-    for (axis = 0; axis < rank; ++axis) {
-      dims[axis] = pick(1, rank <= 2 ? 90 : 4);
-      reduced[axis] = pick(0, 1);
-    }
-    for (axis = rank - 1; axis >= 0; --axis) {
-      int32_t* to_dims = reduced[axis] ? p.reduced_dims : p.kept_dims;
-      int32_t* to_stride = reduced[axis] ? p.reduced_stride : p.kept_stride;
-      int32_t* to_rank = reduced[axis] ? &p.reduced_rank : &p.kept_rank;
-      memmove(to_dims + 1, to_dims, (size_t)*to_rank * sizeof *to_dims);
-      memmove(to_stride + 1, to_stride, (size_t)*to_rank * sizeof *to_stride);
-      to_dims[0] = dims[axis];
-      to_stride[0] = size;
-      ++*to_rank;
-      size *= dims[axis];
-      if (!reduced[axis]) count *= (size_t)dims[axis];
-    }
-    x = codes_of((size_t)size, p.x_bytes);
-    expected = (int64_t*)guarded(count * sizeof *expected);
-    for (element = 0; element < (size_t)size; ++element) {
-      size_t rest = element, target = 0, step = 1;
-      for (axis = rank - 1; axis >= 0; --axis) {
-        const size_t index = rest % (size_t)dims[axis];
-        rest /= (size_t)dims[axis];
-        if (!reduced[axis]) {
-          target += index * step;
-          step *= (size_t)dims[axis];
-        }
-      }
-      expected[target] += code_at(x, element, p.x_bytes) - p.x_zero;
-    }
-    for (element = 0; element < count; ++element) {
-      expected[element] = finish_meaning(
-          requant_meaning(expected[element], p.multiplier, p.shift, p.acc64), p.y_zero,
-          p.lo, p.hi);
-    }
-    begin_case("rank %d kept %d elements %d bytes %d,%d acc64 %d", rank, p.kept_rank,
-               size, p.x_bytes, p.y_bytes, p.acc64);
-    while ((row = next_row("reduce_any", &at)) != NULL) {
-      void* y = guarded(count * p.y_bytes);
-      ((qrt_reduce_fn*)row->fn)(&p, x, y);
-      compare(row, y, p.y_bytes, expected, count);
     }
     end_case();
   }
@@ -433,8 +291,6 @@ static void check_l2_normalize(int cases) {
 
 void check_axis_kernels(int cases) {
   check_max_pool(cases);
-  check_avg_pool(cases);
-  check_reduce(cases);
   check_resize(cases / 2);
   check_softmax(cases / 2);
   check_layer_norm(cases);

@@ -386,6 +386,7 @@ int main(int argc, char** argv) {
   check_bitserial_kernels(cases);
   check_elementwise_kernels(cases);
   check_axis_kernels(cases);
+  check_sum_kernels(cases);
   check_move_kernels(cases);
   check_blob_reader(cases);
   for (i = 0; i < kRows; ++i) {

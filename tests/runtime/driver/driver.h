@@ -94,6 +94,7 @@ void check_matrix_kernels(int cases);
 void check_bitserial_kernels(int cases);
 void check_elementwise_kernels(int cases);
 void check_axis_kernels(int cases);
+void check_sum_kernels(int cases);
 void check_move_kernels(int cases);
 void check_blob_reader(int cases);
 
