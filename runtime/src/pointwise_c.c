@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Change of encoding and table lookup in plain C. */
+#include "lut.h"
 #include "rescale.h"
 
 void qrt_rescale_any_c(const qrt_rescale_params* p, const void* x, void* y) {
@@ -11,10 +12,8 @@ void qrt_lut_any_c(const qrt_lut_params* p, const void* x, const void* table, vo
   const int32_t minimum = p->x_bytes == 1 ? INT8_MIN : INT16_MIN;
   const size_t entries = p->x_bytes == 1 ? 256 : 65536;
   size_t i, channel = 0;
-  if (p->x_bytes == 1 && p->y_bytes == 1 && channels == 1) {
-    const int8_t* codes = (const int8_t*)x;
-    const int8_t* zero = (const int8_t*)table + 128;
-    for (i = 0; i < count; ++i) ((int8_t*)y)[i] = zero[codes[i]];
+  if (is_byte_table(p)) {
+    lut_bytes((const int8_t*)x, (const int8_t*)table, (int8_t*)y, 0, count);
     return;
   }
   for (i = 0; i < count; ++i) {

@@ -32,6 +32,8 @@ static void box_codes(const qrt_sum_box* box, const sum_finish* finish, const in
 /* The first segment of a box: as many of its rows and columns as 16 bits can sum. */
 static inline qrt_sum_box first_segment(const qrt_sum_box* box) {
   qrt_sum_box segment = *box;
+  /* The usual case, without a division. */
+  if (segment.rows * segment.cols <= QRT_SUM_SEGMENT) return segment;
   if (segment.cols > QRT_SUM_SEGMENT) segment.cols = QRT_SUM_SEGMENT;
   if (segment.rows > QRT_SUM_SEGMENT / segment.cols) {
     segment.rows = QRT_SUM_SEGMENT / segment.cols;

@@ -14,46 +14,39 @@ static sum_finish sum_finish_of(const qrt_sum_scale* scale, size_t pixels) {
                              scale->y_zero, scale->lo, scale->hi);
 }
 
-/* Sums of at most QRT_SUM_SEGMENT pixels: `vectors`, a constant, of sixteen channels. */
-QRT_INLINE void sum_segment(const qrt_sum_box* box, const int8_t* x, const int vectors,
-                            __m256i* sums) {
+/* Adds at most QRT_SUM_SEGMENT pixels. is_wide, a constant: 32 channels, not 16. */
+QRT_INLINE void add_segment(const qrt_sum_box* box, const int8_t* x, const int is_wide,
+                            __m256i* totals) {
+  __m256i first = _mm256_setzero_si256(), second = first, low, high;
   size_t r, c;
-  int i;
-  for (i = 0; i < vectors; ++i) sums[i] = _mm256_setzero_si256();
   for (r = box->rows; r > 0; --r, x += box->row_step) {
     const int8_t* codes = x;
     for (c = box->cols; c > 0; --c, codes += box->col_step) {
-      for (i = 0; i < vectors; ++i) {
-        sums[i] = _mm256_add_epi16(sums[i], qrt_avx2_load16(codes + 16 * i));
-      }
+      first = _mm256_add_epi16(first, qrt_avx2_load16(codes));
+      if (is_wide) second = _mm256_add_epi16(second, qrt_avx2_load16(codes + 16));
     }
   }
+  qrt_avx2_widen(first, &low, &high);
+  totals[0] = _mm256_add_epi32(totals[0], low);
+  totals[1] = _mm256_add_epi32(totals[1], high);
+  qrt_avx2_widen(second, &low, &high);
+  totals[2] = _mm256_add_epi32(totals[2], low);
+  totals[3] = _mm256_add_epi32(totals[3], high);
 }
 
-QRT_INLINE void sum_box(const qrt_sum_box* box, const int8_t* x, const int vectors,
+QRT_INLINE void sum_box(const qrt_sum_box* box, const int8_t* x, const int is_wide,
                         __m256i* totals) {
   const qrt_sum_box first = first_segment(box);
-  __m256i sums[2];
   size_t r, c;
-  int i;
+  totals[0] = totals[1] = totals[2] = totals[3] = _mm256_setzero_si256();
   if (first.rows == box->rows && first.cols == box->cols) {
-    sum_segment(box, x, vectors, sums);
-    for (i = 0; i < vectors; ++i) {
-      qrt_avx2_widen(sums[i], &totals[2 * i], &totals[2 * i + 1]);
-    }
+    add_segment(box, x, is_wide, totals);
     return;
   }
-  for (i = 0; i < 2 * vectors; ++i) totals[i] = _mm256_setzero_si256();
   for (r = 0; r < box->rows; r += first.rows) {
     for (c = 0; c < box->cols; c += first.cols) {
       const qrt_sum_box segment = clipped_segment(box, first, r, c);
-      sum_segment(&segment, x + r * box->row_step + c * box->col_step, vectors, sums);
-      for (i = 0; i < vectors; ++i) {
-        __m256i low, high;
-        qrt_avx2_widen(sums[i], &low, &high);
-        totals[2 * i] = _mm256_add_epi32(totals[2 * i], low);
-        totals[2 * i + 1] = _mm256_add_epi32(totals[2 * i + 1], high);
-      }
+      add_segment(&segment, x + r * box->row_step + c * box->col_step, is_wide, totals);
     }
   }
 }
@@ -65,28 +58,20 @@ QRT_INLINE __m256i total_codes(const sum_finish* finish, const __m256i* totals) 
   return qrt_avx2_uniform_codes(finish, 1, 0, totals);
 }
 
-static void sixteen_codes(const qrt_sum_box* box, const sum_finish* finish,
-                          const int8_t* x, int8_t* y) {
-  __m256i totals[4];
-  sum_box(box, x, 1, totals);
-  totals[2] = totals[0];
-  totals[3] = totals[1];
-  _mm_storeu_si128((__m128i*)(void*)y,
-                   _mm256_castsi256_si128(total_codes(finish, totals)));
-}
-
 static void box_codes(const qrt_sum_box* box, const sum_finish* finish, const int8_t* x,
                       int8_t* y, size_t channels) {
+  __m256i totals[4];
   size_t i;
   for (i = 0; i + 32 <= channels; i += 32) {
-    __m256i totals[4];
-    sum_box(box, x + i, 2, totals);
+    sum_box(box, x + i, 1, totals);
     _mm256_storeu_si256((__m256i*)(void*)(y + i), total_codes(finish, totals));
   }
   for (; i < channels; i += 16) {
     /* The last sixteen may take some channels a second time. */
     if (i + 16 > channels) i = channels - 16;
-    sixteen_codes(box, finish, x + i, y + i);
+    sum_box(box, x + i, 0, totals);
+    _mm_storeu_si128((__m128i*)(void*)(y + i),
+                     _mm256_castsi256_si128(total_codes(finish, totals)));
   }
 }
 

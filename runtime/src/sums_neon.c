@@ -27,48 +27,62 @@ static sum_finish sum_finish_of(const qrt_sum_scale* scale, size_t pixels) {
   return finish;
 }
 
-/* Sums of at most QRT_SUM_SEGMENT pixels: `vectors`, a constant, of eight channels. */
-QRT_INLINE void sum_segment(const qrt_sum_box* box, const int8_t* x, const int vectors,
-                            int16x8_t* sums) {
+/* Sixteen channels' sums in 16 and in 32 bits. The steps for each sixteen are written
+ * out: gcc unrolls no loop at -O2, and what a loop indexes does not stay in registers. */
+typedef struct {
+  int16x8_t low, high;
+} sum_words;
+
+typedef struct {
+  int32x4_t a, b, c, d;
+} sum_totals;
+
+QRT_INLINE sum_words no_words(void) {
+  sum_words sums;
+  sums.low = sums.high = vdupq_n_s16(0);
+  return sums;
+}
+
+QRT_INLINE sum_totals totals_of(int32x4_t base) {
+  sum_totals totals;
+  totals.a = totals.b = totals.c = totals.d = base;
+  return totals;
+}
+
+QRT_INLINE void add_pixel(sum_words* sums, const int8_t* codes) {
+  const int8x16_t pixel = vld1q_s8(codes);
+  sums->low = vaddw_s8(sums->low, vget_low_s8(pixel));
+  sums->high = vaddw_s8(sums->high, vget_high_s8(pixel));
+}
+
+QRT_INLINE void add_words(sum_totals* totals, const sum_words* sums) {
+  totals->a = vaddw_s16(totals->a, vget_low_s16(sums->low));
+  totals->b = vaddw_s16(totals->b, vget_high_s16(sums->low));
+  totals->c = vaddw_s16(totals->c, vget_low_s16(sums->high));
+  totals->d = vaddw_s16(totals->d, vget_high_s16(sums->high));
+}
+
+/* Adds at most QRT_SUM_SEGMENT pixels. is_wide, a constant: 64 channels, not 16. */
+QRT_INLINE void add_segment(const qrt_sum_box* box, const int8_t* x, const int is_wide,
+                            sum_totals* totals) {
+  sum_words s0 = no_words(), s1 = no_words(), s2 = no_words(), s3 = no_words();
   size_t r, c;
-  int i;
-  for (i = 0; i < vectors; ++i) sums[i] = vdupq_n_s16(0);
   for (r = box->rows; r > 0; --r, x += box->row_step) {
     const int8_t* codes = x;
     for (c = box->cols; c > 0; --c, codes += box->col_step) {
-      for (i = 0; i < vectors; i += 2) {
-        const int8x16_t pixel = vld1q_s8(codes + 8 * i);
-        sums[i] = vaddw_s8(sums[i], vget_low_s8(pixel));
-        sums[i + 1] = vaddw_s8(sums[i + 1], vget_high_s8(pixel));
+      add_pixel(&s0, codes);
+      if (is_wide) {
+        add_pixel(&s1, codes + 16);
+        add_pixel(&s2, codes + 32);
+        add_pixel(&s3, codes + 48);
       }
     }
   }
-}
-
-QRT_INLINE void sum_box(const qrt_sum_box* box, int32x4_t base, const int8_t* x,
-                        const int vectors, int32x4_t* totals) {
-  const qrt_sum_box first = first_segment(box);
-  int16x8_t sums[8];
-  size_t r, c;
-  int i;
-  if (first.rows == box->rows && first.cols == box->cols) {
-    sum_segment(box, x, vectors, sums);
-    for (i = 0; i < vectors; ++i) {
-      totals[2 * i] = vaddw_s16(base, vget_low_s16(sums[i]));
-      totals[2 * i + 1] = vaddw_s16(base, vget_high_s16(sums[i]));
-    }
-    return;
-  }
-  for (i = 0; i < 2 * vectors; ++i) totals[i] = base;
-  for (r = 0; r < box->rows; r += first.rows) {
-    for (c = 0; c < box->cols; c += first.cols) {
-      const qrt_sum_box segment = clipped_segment(box, first, r, c);
-      sum_segment(&segment, x + r * box->row_step + c * box->col_step, vectors, sums);
-      for (i = 0; i < vectors; ++i) {
-        totals[2 * i] = vaddw_s16(totals[2 * i], vget_low_s16(sums[i]));
-        totals[2 * i + 1] = vaddw_s16(totals[2 * i + 1], vget_high_s16(sums[i]));
-      }
-    }
+  add_words(&totals[0], &s0);
+  if (is_wide) {
+    add_words(&totals[1], &s1);
+    add_words(&totals[2], &s2);
+    add_words(&totals[3], &s3);
   }
 }
 
@@ -80,26 +94,44 @@ QRT_INLINE int32x4_t requant_sum(const sum_finish* finish, const int is_shifted,
   return vrshlq_s32(sum, finish->right);
 }
 
+QRT_INLINE void store_sixteen(const sum_finish* finish, const int is_shifted,
+                              const sum_totals* totals, int8_t* y) {
+  vst1q_s8(y, qrt_neon_codes(&finish->bounds, requant_sum(finish, is_shifted, totals->a),
+                             requant_sum(finish, is_shifted, totals->b),
+                             requant_sum(finish, is_shifted, totals->c),
+                             requant_sum(finish, is_shifted, totals->d)));
+}
+
 QRT_INLINE void store_codes(const sum_finish* finish, const int is_shifted,
-                            const int vectors, const int32x4_t* totals, int8_t* y) {
-  int i;
-  for (i = 0; i < 2 * vectors; i += 4) {
-    vst1q_s8(y + 4 * i,
-             qrt_neon_codes(&finish->bounds, requant_sum(finish, is_shifted, totals[i]),
-                            requant_sum(finish, is_shifted, totals[i + 1]),
-                            requant_sum(finish, is_shifted, totals[i + 2]),
-                            requant_sum(finish, is_shifted, totals[i + 3])));
+                            const int is_wide, const sum_totals* totals, int8_t* y) {
+  store_sixteen(finish, is_shifted, &totals[0], y);
+  if (is_wide) {
+    store_sixteen(finish, is_shifted, &totals[1], y + 16);
+    store_sixteen(finish, is_shifted, &totals[2], y + 32);
+    store_sixteen(finish, is_shifted, &totals[3], y + 48);
   }
 }
 
 QRT_INLINE void channel_codes(const qrt_sum_box* box, const sum_finish* finish,
-                              const int8_t* x, int8_t* y, const int vectors) {
-  int32x4_t totals[16];
-  sum_box(box, finish->base, x, vectors, totals);
-  if (finish->is_shifted) {
-    store_codes(finish, 1, vectors, totals, y);
+                              const int8_t* x, int8_t* y, const int is_wide) {
+  const qrt_sum_box first = first_segment(box);
+  sum_totals totals[4];
+  size_t r, c;
+  totals[0] = totals[1] = totals[2] = totals[3] = totals_of(finish->base);
+  if (first.rows == box->rows && first.cols == box->cols) {
+    add_segment(box, x, is_wide, totals);
   } else {
-    store_codes(finish, 0, vectors, totals, y);
+    for (r = 0; r < box->rows; r += first.rows) {
+      for (c = 0; c < box->cols; c += first.cols) {
+        const qrt_sum_box segment = clipped_segment(box, first, r, c);
+        add_segment(&segment, x + r * box->row_step + c * box->col_step, is_wide, totals);
+      }
+    }
+  }
+  if (finish->is_shifted) {
+    store_codes(finish, 1, is_wide, totals, y);
+  } else {
+    store_codes(finish, 0, is_wide, totals, y);
   }
 }
 
@@ -107,12 +139,12 @@ static void box_codes(const qrt_sum_box* box, const sum_finish* finish, const in
                       int8_t* y, size_t channels) {
   size_t i;
   for (i = 0; i + 64 <= channels; i += 64) {
-    channel_codes(box, finish, x + i, y + i, 8);
+    channel_codes(box, finish, x + i, y + i, 1);
   }
   for (; i < channels; i += 16) {
     /* The last sixteen may take some channels a second time. */
     if (i + 16 > channels) i = channels - 16;
-    channel_codes(box, finish, x + i, y + i, 2);
+    channel_codes(box, finish, x + i, y + i, 0);
   }
 }
 
