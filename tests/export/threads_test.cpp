@@ -122,7 +122,8 @@ TEST_CASE("any number of threads gives the bytes of one", "[export]") {
   }
   const Artifact wide = exported(wide_net());
   const std::string& source = wide.files.at("src/model.c");
-  for (const char* runner : {"conv2d", "bitserial", "matmul", "binary", "max_pool"}) {
+  for (const char* runner :
+       {"conv2d", "bitserial", "matmul", "binary", "max_pool", "reduce"}) {
     INFO(runner);
     CHECK(source.find(std::string("qrt_parallel_") + runner + "(team") !=
           std::string::npos);

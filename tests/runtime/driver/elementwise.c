@@ -192,7 +192,7 @@ static void check_lut(int cases) {
     p.x_bytes = (uint8_t)(pick(0, 7) == 0 ? 2 : 1);
     p.y_bytes = (uint8_t)pick(1, 2);
     if (p.x_bytes == 1 && pick(0, 1) == 0) p.channels = pick_channels();
-    p.count = p.channels * pick(1, 30);
+    p.count = p.channels * pick(1, p.channels == 1 ? 300 : 30);
     entries = p.x_bytes == 1 ? 256 : 65536;
     x = random_codes((size_t)p.count, p.x_bytes, code_min_of(p.x_bytes),
                      code_max_of(p.x_bytes), pick_mode());
