@@ -53,7 +53,7 @@ typedef struct {
   size_t depth;         /* words of a row of a panel in one plane: kh * kw * words */
   size_t plane_words;   /* of one plane of the whole of x */
   size_t panel_plane;   /* words of one plane of a panel of activations */
-  size_t y_step;        /* codes from one position of y to the next */
+  size_t y_step;        /* codes from one position of run_tiles' y to the next */
   size_t chunk;         /* words after which 16-bit sums must be widened, or depth */
   qrt_segment full[32]; /* a chunk that is not the last one */
   qrt_segment last[32];
@@ -86,30 +86,40 @@ static size_t column_index(size_t depth, size_t word, size_t column) {
 /* ------------------------------------------------------------------- planes of a tensor
  */
 
-/* Codes of `positions` positions with c channels each, into planes from `first` on. */
-static void pack_positions(const int8_t* x, size_t first, size_t positions, int32_t c,
-                           int32_t lo, int bits, uint64_t* planes, size_t plane_words,
-                           int8_t* row) {
+/* Planes of one image that are being written. */
+typedef struct {
+  uint64_t* words;
+  size_t step;        /* words from one position to the next */
+  size_t plane_words; /* from one plane to the next */
+  int32_t lo;         /* the code whose bits are all 0 */
+  int bits;
+} qrt_planes;
+
+/* Codes of `positions` positions with c channels each, from position `first` on. */
+static void pack_positions(const qrt_planes* to, size_t first, const int8_t* x,
+                           size_t positions, int32_t c, int8_t* row) {
   const size_t words = bit_words(c), channels = (size_t)c;
+  uint64_t* at = to->words + first * to->step;
   size_t i;
-  if (channels % QRT_WORD_CODES == 0) {
-    pack_words(x, positions * words, lo, bits, planes + first * words, plane_words);
+  if (channels % QRT_WORD_CODES == 0 && words == to->step) {
+    pack_words(x, positions * words, to->lo, to->bits, at, to->plane_words);
     return;
   }
-  memset(row, (uint8_t)lo, words * QRT_WORD_CODES);
-  for (i = 0; i < positions; ++i) {
+  memset(row, (uint8_t)to->lo, words * QRT_WORD_CODES);
+  for (i = 0; i < positions; ++i, at += to->step) {
     memcpy(row, x + i * channels, channels);
-    pack_words(row, words, lo, bits, planes + (first + i) * words, plane_words);
+    pack_words(row, words, to->lo, to->bits, at, to->plane_words);
   }
 }
 
 /* The position behind the last one: real zero, what convolutions see outside. */
-static void pack_outside(size_t positions, int32_t c, int32_t zero, int32_t lo, int bits,
-                         uint64_t* planes, size_t plane_words, int8_t* row) {
+static void pack_outside(const qrt_planes* to, size_t positions, int32_t c, int32_t zero,
+                         int8_t* row) {
   const size_t words = bit_words(c);
-  memset(row, (uint8_t)lo, words * QRT_WORD_CODES);
+  memset(row, (uint8_t)to->lo, words * QRT_WORD_CODES);
   memset(row, (uint8_t)zero, (size_t)c);
-  pack_words(row, words, lo, bits, planes + positions * words, plane_words);
+  pack_words(row, words, to->lo, to->bits, to->words + positions * to->step,
+             to->plane_words);
 }
 
 /* ----------------------------------------------------------------------------- panels */
@@ -331,7 +341,7 @@ static void prepare_bits(qrt_bits* b, const qrt_bitserial_params* p) {
   b->depth = (size_t)p->kh * (size_t)p->kw * b->words;
   b->plane_words = ((size_t)p->h * (size_t)p->w + 1) * b->words;
   b->panel_plane = (b->depth + 1) / 2 * 8;
-  b->y_step = p->y_pitch ? (size_t)p->y_pitch : (size_t)p->o;
+  b->y_step = p->y_pitch && !p->y_bits ? (size_t)p->y_pitch : (size_t)p->o;
   /* A 16-bit lane takes half a word's products: 32 a word. 480 words are 16 segments of
    * 15 steps; with more pairs of planes the products allow fewer: 32 segments are enough.
    */
@@ -377,20 +387,30 @@ static void run_bitserial(const qrt_bitserial_params* p, const void* x, const vo
   const qrt_bitserial_layout at = qrt_bitserial_layout_of(p);
   const size_t in_positions = (size_t)p->h * (size_t)p->w;
   const size_t positions = (size_t)p->oh * (size_t)p->ow;
+  const int32_t y_rows = p->y_rows ? p->y_rows : p->oh;
+  const size_t y_first = (size_t)p->y_row * (size_t)p->ow;
+  const size_t y_outside = (size_t)y_rows * (size_t)p->ow;
   uint8_t* const memory = (uint8_t*)scratch;
   uint64_t* const own_planes = (uint64_t*)(void*)memory;
   uint64_t* const panels = (uint64_t*)(void*)(memory + at.panels);
   qrt_bit_columns* const columns = (qrt_bit_columns*)(void*)(memory + at.columns);
   qrt_row_term* const terms = (qrt_row_term*)(void*)(memory + at.terms);
   int8_t* const row = (int8_t*)(memory + at.row);
+  qrt_planes in, out;
   qrt_bits b;
   int32_t image;
   prepare_bits(&b, p);
   prepare_columns(&b, (const uint64_t*)w, bias, multiplier, shift, w_zero, columns);
+  in.words = own_planes;
+  in.step = b.words;
+  in.plane_words = b.plane_words;
+  in.lo = p->x_lo;
+  in.bits = p->x_bits;
+  out.step = bit_words(p->y_pitch ? p->y_pitch : p->o);
+  out.plane_words = (y_outside + 1) * out.step;
+  out.lo = p->lo;
+  out.bits = p->y_bits;
   for (image = 0; image < p->n; ++image) {
-    const size_t out_plane_words = (positions + 1) * bit_words(p->o);
-    uint64_t* const out_planes =
-        (uint64_t*)y + (size_t)image * p->y_bits * out_plane_words;
     const uint64_t* planes = own_planes;
     qrt_bit_position position = {0, 0};
     size_t done, rows;
@@ -399,14 +419,13 @@ static void run_bitserial(const qrt_bitserial_params* p, const void* x, const vo
     } else {
       const int8_t* codes =
           (const int8_t*)x + (size_t)image * in_positions * (size_t)p->c;
-      pack_positions(codes, 0, in_positions, p->c, p->x_lo, p->x_bits, own_planes,
-                     b.plane_words, row);
-      pack_outside(in_positions, p->c, p->x_zero, p->x_lo, p->x_bits, own_planes,
-                   b.plane_words, row);
+      pack_positions(&in, 0, codes, in_positions, p->c, row);
+      pack_outside(&in, in_positions, p->c, p->x_zero, row);
     }
+    out.words = (uint64_t*)y + (size_t)image * p->y_bits * out.plane_words;
     for (done = 0; done < positions; done += rows) {
       uint64_t* panel = panels;
-      int8_t* out;
+      int8_t* codes;
       size_t i;
       rows = positions - done < at.block_rows ? positions - done : at.block_rows;
       for (i = 0; i < rows; i += 4, panel += (size_t)p->x_bits * b.panel_plane) {
@@ -414,17 +433,13 @@ static void run_bitserial(const qrt_bitserial_params* p, const void* x, const vo
         gather_panel(&b, planes, &position, height, panel);
         prepare_rows(&b, panel, terms + i);
       }
-      out = p->y_bits != 0 ? (int8_t*)(memory + at.codes)
-                           : (int8_t*)y + ((size_t)image * positions + done) * b.y_step;
-      run_columns(&b, panels, terms, (const uint64_t*)w, columns, rows, out);
-      if (p->y_bits != 0) {
-        pack_positions(out, done, rows, p->o, p->lo, p->y_bits, out_planes,
-                       out_plane_words, row);
-      }
+      codes = p->y_bits != 0 ? (int8_t*)(memory + at.codes)
+                             : (int8_t*)y + ((size_t)image * positions + done) * b.y_step;
+      run_columns(&b, panels, terms, (const uint64_t*)w, columns, rows, codes);
+      if (p->y_bits != 0) pack_positions(&out, y_first + done, codes, rows, p->o, row);
     }
-    if (p->y_bits != 0) {
-      pack_outside(positions, p->o, p->y_zero, p->lo, p->y_bits, out_planes,
-                   out_plane_words, row);
+    if (p->y_bits != 0 && p->y_row + p->oh == y_rows) {
+      pack_outside(&out, y_outside, p->o, p->y_zero, row);
     }
   }
 }

@@ -174,16 +174,21 @@ static inline qrt_conv2d_part qrt_conv2d_part_of(const qrt_conv2d_params* whole,
   return out;
 }
 
-/* The same of a bit-serial convolution; bit planes stay whole. */
+/* The same of a bit-serial convolution. A part sees the bit planes of a whole image of x,
+ * from a padding that may be negative, and writes whole words of those of y. */
 typedef struct {
   qrt_bitserial_params p;
   size_t x, w, y;
   int32_t channel;
 } qrt_bitserial_part;
 
+static inline int32_t qrt_bitserial_columns(const qrt_bitserial_params* p) {
+  return p->y_bits ? 64 : QRT_PART_COLUMNS;
+}
+
 static inline qrt_grid qrt_bitserial_grid(const qrt_bitserial_params* p, int32_t parts) {
-  return qrt_grid_of(p->n, p->oh, (p->o + QRT_PART_COLUMNS - 1) / QRT_PART_COLUMNS,
-                     p->x_planes || p->y_bits ? 1 : parts);
+  const int32_t columns = qrt_bitserial_columns(p);
+  return qrt_grid_of(p->n, p->oh, (p->o + columns - 1) / columns, parts);
 }
 
 static inline int32_t qrt_bitserial_parts(const qrt_bitserial_params* p, int32_t parts) {
@@ -194,7 +199,8 @@ static inline int32_t qrt_bitserial_parts(const qrt_bitserial_params* p, int32_t
 static inline qrt_bitserial_part qrt_bitserial_part_of(const qrt_bitserial_params* p,
                                                        int32_t part, int32_t parts) {
   const qrt_grid grid = qrt_bitserial_grid(p, parts);
-  const int32_t tiles = (p->o + QRT_PART_COLUMNS - 1) / QRT_PART_COLUMNS;
+  const int32_t columns = qrt_bitserial_columns(p);
+  const int32_t tiles = (p->o + columns - 1) / columns;
   const qrt_range tile = qrt_range_of(tiles, part % grid.columns, grid.columns);
   const qrt_range row = qrt_range_of(p->oh, part / grid.columns % grid.rows, grid.rows);
   const qrt_range image =
@@ -206,17 +212,28 @@ static inline qrt_bitserial_part qrt_bitserial_part_of(const qrt_bitserial_param
   out.p = *p;
   out.p.n = image.end - image.begin;
   out.channel = 0;
-  out.x = (size_t)image.begin * (size_t)p->h;
+  out.x = (size_t)image.begin * (size_t)p->h * (size_t)p->w * (size_t)p->c;
+  if (p->x_planes) {
+    out.x = (size_t)image.begin *
+            qrt_bit_plane_size((int64_t)p->h * p->w, p->c, (int)p->x_bits);
+  }
   if (grid.rows > 1) {
     out.p.oh = row.end - row.begin;
-    out.p.h = window.h;
-    out.p.pad_top = window.pad_top;
-    out.x += (size_t)window.begin;
+    if (p->y_bits) {
+      out.p.y_row = row.begin;
+      out.p.y_rows = p->oh;
+    }
+    if (p->x_planes) {
+      out.p.pad_top = p->pad_top - row.begin * p->stride_h;
+    } else {
+      out.p.h = window.h;
+      out.p.pad_top = window.pad_top;
+      out.x += (size_t)window.begin * (size_t)p->w * (size_t)p->c;
+    }
   }
-  out.x *= (size_t)p->w * (size_t)p->c;
   if (grid.columns > 1) {
-    out.channel = tile.begin * QRT_PART_COLUMNS;
-    out.p.o = qrt_least(p->o, tile.end * QRT_PART_COLUMNS) - out.channel;
+    out.channel = tile.begin * columns;
+    out.p.o = qrt_least(p->o, tile.end * columns) - out.channel;
     out.p.y_pitch = p->o;
   }
   panel.o = out.channel;
@@ -224,6 +241,11 @@ static inline qrt_bitserial_part qrt_bitserial_part_of(const qrt_bitserial_param
   out.y = ((size_t)image.begin * (size_t)p->oh + (size_t)row.begin) * (size_t)p->ow *
               (size_t)p->o +
           (size_t)out.channel;
+  if (p->y_bits) {
+    out.y = (size_t)image.begin *
+                qrt_bit_plane_size((int64_t)p->oh * p->ow, p->o, (int)p->y_bits) +
+            (size_t)out.channel / 8;
+  }
   return out;
 }
 

@@ -147,7 +147,10 @@ static inline size_t qrt_depthwise_s8_scratch_size(const qrt_conv2d_params* p) {
  *
  * - x: int8_t codes, or bit planes where x_planes (then aligned to 8 bytes)
  * - y: int8_t codes where y_bits is 0; else bit planes of y - lo, y_bits of them; then
- *   lo <= y_zero < lo + 2^y_bits and hi < lo + 2^y_bits */
+ *   lo <= y_zero < lo + 2^y_bits and hi < lo + 2^y_bits
+ * - a part of planes of y (parallel.h): rows y_row.. of the y_rows that an image has, and
+ *   o of the y_pitch channels, from whole words on; who has the last row writes the
+ *   position behind it */
 typedef struct {
   int32_t n, h, w, c; /* x[n,h,w,c] */
   int32_t oh, ow, o;  /* y[n,oh,ow,o] */
@@ -158,9 +161,10 @@ typedef struct {
   int32_t x_zero, x_lo, y_zero, lo, hi;
   int32_t w_scale, w_offset; /* w_scale is 1 or 2 */
   uint8_t weight_bits, x_bits;
-  uint8_t x_planes; /* 1: x is bit planes */
-  uint8_t y_bits;   /* not 0: y is bit planes */
-  int32_t y_pitch;  /* codes from one position of y to the next; 0: o */
+  uint8_t x_planes;      /* 1: x is bit planes */
+  uint8_t y_bits;        /* not 0: y is bit planes */
+  int32_t y_pitch;       /* codes from one position of y to the next; 0: o */
+  int32_t y_row, y_rows; /* y_rows 0: oh, and y_row is 0 */
 } qrt_bitserial_params;
 
 typedef void qrt_bitserial_fn(const qrt_bitserial_params* p, const void* x, const void* w,
@@ -191,15 +195,19 @@ static inline qrt_bitserial_layout qrt_bitserial_layout_of(
   const size_t planes =
       p->x_planes ? 0 : qrt_bit_plane_size((int64_t)p->h * p->w, p->c, (int)p->x_bits);
   /* Panels of a block fill half of a 32 KiB cache. */
-  const size_t fitting = 16384 / panel;
-  const size_t tiles = fitting < 1 ? 1 : fitting > 16 ? 16 : fitting;
+  const size_t fitting = 16384 / panel, positions = (size_t)p->oh * (size_t)p->ow;
+  const size_t most = fitting < 1 ? 1 : fitting > 16 ? 16 : fitting;
+  const size_t tiles = positions < 4 * most ? (positions + 3) / 4 : most;
   qrt_bitserial_layout at;
   at.block_rows = 4 * tiles;
   at.panels = (planes + 15) / 16 * 16;
   at.columns = at.panels + tiles * panel;
   at.terms = at.columns + ((size_t)p->o + 3) / 4 * 64;
   at.codes = at.terms + at.block_rows * 16;
-  at.row = at.codes + (p->y_bits != 0 ? at.block_rows * (size_t)p->o : 0);
+  at.row = at.codes;
+  if (p->y_bits != 0) {
+    at.row += (positions < at.block_rows ? positions : at.block_rows) * (size_t)p->o;
+  }
   at.end = at.row + 64 * (in_words > out_words ? in_words : out_words);
   return at;
 }

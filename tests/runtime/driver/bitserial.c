@@ -293,6 +293,25 @@ static size_t bit_part_scratch(const qrt_team* team, const qrt_bitserial_params*
   return most;
 }
 
+/* Memory for y. */
+static void* guarded_result(const qrt_bitserial_params* p) {
+  const int64_t positions = (int64_t)p->oh * p->ow;
+  if (!p->y_bits) return guarded((size_t)(p->n * positions * p->o));
+  return guarded_scratch((size_t)p->n * qrt_bit_plane_size(positions, p->o, p->y_bits));
+}
+
+/* Compares y with `expected`: codes, or all that planes can hold. */
+static void compare_result(const driver_row* row, const qrt_bitserial_params* p,
+                           const void* y, const int64_t* expected) {
+  const size_t positions = (size_t)(p->oh * p->ow);
+  if (p->y_bits) {
+    compare(row, codes_of((const uint64_t*)y, p->n, positions, p->o, p->y_bits), 1,
+            expected, (size_t)p->n * (positions + 1) * 64 * words_of(p->o));
+  } else {
+    compare(row, y, 1, expected, (size_t)p->n * positions * (size_t)p->o);
+  }
+}
+
 static void check_case(const bit_case* t) {
   const qrt_bitserial_params* p = &t->p;
   const size_t in_positions = (size_t)(p->h * p->w), positions = (size_t)(p->oh * p->ow);
@@ -314,25 +333,16 @@ static void check_case(const bit_case* t) {
   }
   if (p->y_bits) expected = planes_meaning(p, expected);
   while ((row = next_row("bitserial_s8", &at)) != NULL) {
+    qrt_bitserial_fn* const kernel = (qrt_bitserial_fn*)row->fn;
     void* scratch = guarded_scratch(qrt_bitserial_s8_scratch_size(p));
-    if (p->y_bits) {
-      const size_t bytes = qrt_bit_plane_size((int64_t)positions, p->o, p->y_bits);
-      uint64_t* y = (uint64_t*)guarded_scratch((size_t)p->n * bytes);
-      ((qrt_bitserial_fn*)row->fn)(p, x, panels, t->bias, t->multiplier, t->shift,
-                                   t->w_zero, y, scratch);
-      compare(row, codes_of(y, p->n, positions, p->o, p->y_bits), 1, expected,
-              (size_t)p->n * (positions + 1) * 64 * words_of(p->o));
-    } else {
-      void* y = guarded(count);
-      ((qrt_bitserial_fn*)row->fn)(p, x, panels, t->bias, t->multiplier, t->shift,
-                                   t->w_zero, y, scratch);
-      compare(row, y, 1, expected, count);
-      y = guarded(count);
-      give_scratch(bit_part_scratch(team, p));
-      qrt_parallel_bitserial(team, (qrt_bitserial_fn*)row->fn, p, x, panels, t->bias,
-                             t->multiplier, t->shift, t->w_zero, y, scratch);
-      compare(row, y, 1, expected, count);
-    }
+    void* y = guarded_result(p);
+    kernel(p, x, panels, t->bias, t->multiplier, t->shift, t->w_zero, y, scratch);
+    compare_result(row, p, y, expected);
+    y = guarded_result(p);
+    give_scratch(bit_part_scratch(team, p));
+    qrt_parallel_bitserial(team, kernel, p, x, panels, t->bias, t->multiplier, t->shift,
+                           t->w_zero, y, scratch);
+    compare_result(row, p, y, expected);
   }
   end_case();
 }
