@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// One layer with seeded weights, exported as `compress` exports it, golden vectors
-// included: layer_export KIND HxWxCIN-COUT BITS FOLDER [CORE]. scripts/bench_layer
-// compiles the folder into a program. Knows no kernel and no target.
+// One layer, or a chain of them, with seeded weights, exported as `compress` exports it,
+// golden vectors included: layer_export KIND HxWxCIN-COUT BITS FOLDER [CORE].
+// scripts/bench_layer compiles the folder into a program. Knows no kernel and no target.
 //
 //   KIND  conv3x3, conv1x1, dwconv3x3, dwconv5x5, linear; a suffix s2 (conv3x3s2) is
-//         stride 2. Borders are padded by kernel / 2 with real zero.
+//         stride 2, a suffix x4 (conv3x3x4) four such layers, those behind the first from
+//         COUT channels. Borders are padded by kernel / 2 with real zero.
 //   BITS  wWaA: bits of the weights (signed; one bit is -1 and 1) and of the activations
 //         (unsigned, input and output alike, after a ReLU).
 #include <cmath>
@@ -27,7 +28,7 @@ using namespace qopt;
 
 struct LayerForm {
   std::int64_t height = 0, width = 0, inputs = 0, outputs = 0;
-  std::int64_t kernel = 1, stride = 1;
+  std::int64_t kernel = 1, stride = 1, layers = 1;
   bool is_depthwise = false;
   int weight_bits = 8, activation_bits = 8;
 
@@ -47,11 +48,14 @@ LayerForm parse(const std::string& kind, const std::string& shape,
   LayerForm form;
   std::smatch m;
   if (!std::regex_match(kind, m,
-                        std::regex("(conv|dwconv)([1357])x([1357])(s2)?|linear"))) {
+                        std::regex("(?:(conv|dwconv)([1357])x([1357])(s2)?|linear)"
+                                   "(?:x([1-9]))?"))) {
     throw Error(ExitCode::Usage, kind,
-                "not a kind: conv3x3, conv1x1, dwconv3x3, linear, with s2 for stride 2");
+                "not a kind: conv3x3, conv1x1, dwconv3x3, linear, with s2 for stride 2, "
+                "x4 for four layers");
   }
-  if (kind != "linear") {
+  if (m[5].matched) form.layers = number(m[5]);
+  if (m[1].matched) {
     if (m[2] != m[3]) throw Error(ExitCode::Usage, kind, "the kernel is not square");
     form.kernel = number(m[2]);
     form.is_depthwise = m[1] == "dwconv";
@@ -65,7 +69,7 @@ LayerForm parse(const std::string& kind, const std::string& shape,
   if (form.is_depthwise && form.inputs != form.outputs) {
     throw Error(ExitCode::Usage, shape, "a depthwise layer has as many outputs");
   }
-  if (kind == "linear" && form.height * form.width != 1) {
+  if (kind.starts_with("linear") && form.height * form.width != 1) {
     throw Error(ExitCode::Usage, shape, "a linear layer is 1x1xCIN-COUT");
   }
   if (!std::regex_match(bits, m, std::regex("w([1-8])a([1-8])"))) {
@@ -85,13 +89,10 @@ double output_factor(const LayerForm& form) {
   return std::exp2(form.activation_bits) / (2.0 * sigma);
 }
 
-Graph build(const LayerForm& form) {
-  Graph graph(Level::Integer);
-  Rng rng(20220807);
-  const Affine codes{LevelSet::U, form.activation_bits, {0.02F}, {0}, std::nullopt};
-  const ValueId x =
-      graph.add_input("input", DType::I8, {1, form.height, form.width, form.inputs});
-  graph.value(x).encoding = codes;
+/// One layer behind x; `suffix` (empty for a lone layer) ends its names.
+ValueId add_layer(Graph& graph, Rng& rng, const LayerForm& form, ValueId x,
+                  const std::string& suffix) {
+  const Affine codes = std::get<Affine>(*graph.value(x).encoding);
   const bool is_binary = form.weight_bits == 1;
   const std::int32_t high = is_binary ? 1 : (1 << (form.weight_bits - 1)) - 1;
   const std::int32_t low = form.weight_bits == 8 ? -high : -high - 1;
@@ -131,15 +132,28 @@ Graph build(const LayerForm& form) {
   o.hi = stored_max(codes);
   const Shape shape{form.outputs, form.kernel, form.kernel,
                     form.is_depthwise ? 1 : form.inputs};
-  const ValueId w = graph.add_constant("w", Tensor::from(weights, shape));
+  const ValueId w = graph.add_constant("w" + suffix, Tensor::from(weights, shape));
   if (is_binary) graph.value(w).encoding = Affine{LevelSet::O, 1, {1}, {0}, std::nullopt};
   const ValueId y = graph.add(o,
-                              {x, w, graph.add_constant("b", Tensor::of(bias)),
-                               graph.add_constant("m", Tensor::of(multiplier)),
-                               graph.add_constant("s", Tensor::of(shift))},
-                              "layer");
+                              {x, w, graph.add_constant("b" + suffix, Tensor::of(bias)),
+                               graph.add_constant("m" + suffix, Tensor::of(multiplier)),
+                               graph.add_constant("s" + suffix, Tensor::of(shift))},
+                              "layer" + suffix);
   graph.value(y).encoding = codes;
-  graph.add_output("output", y);
+  return y;
+}
+
+Graph build(LayerForm form) {
+  Graph graph(Level::Integer);
+  Rng rng(20220807);
+  ValueId x =
+      graph.add_input("input", DType::I8, {1, form.height, form.width, form.inputs});
+  graph.value(x).encoding =
+      Affine{LevelSet::U, form.activation_bits, {0.02F}, {0}, std::nullopt};
+  for (std::int64_t i = 1; i <= form.layers; ++i, form.inputs = form.outputs) {
+    x = add_layer(graph, rng, form, x, form.layers == 1 ? "" : std::to_string(i));
+  }
+  graph.add_output("output", x);
   assign_accumulator_bits(graph);
   return graph;
 }
@@ -159,10 +173,11 @@ int run(int argc, char** argv) {
       emit::export_folder(graph, {}, {.name = "layer", .target = target}, 1, 1, &sizes);
   std::filesystem::create_directories(argv[4]);
   emit::write_files(artifact, argv[4]);
-  std::printf("macs %lld blob_bytes %llu arena_bytes %llu\n",
+  std::printf("macs %lld blob_bytes %llu arena_bytes %llu arena_lower_bound %llu\n",
               static_cast<long long>(macs),
               static_cast<unsigned long long>(sizes.blob_bytes),
-              static_cast<unsigned long long>(sizes.arena_bytes));
+              static_cast<unsigned long long>(sizes.arena_bytes),
+              static_cast<unsigned long long>(sizes.arena_lower_bound));
   return 0;
 }
 
