@@ -150,10 +150,13 @@ bool may_overwrite(const Graph& graph, const Node& node, std::size_t i) {
 }
 
 StoragePlan plan_storage(const Graph& graph,
-                         const std::vector<std::uint64_t>& scratch_bytes) {
+                         const std::vector<std::uint64_t>& scratch_bytes,
+                         const std::vector<std::uint64_t>& value_bytes) {
   const std::size_t count = graph.values().size();
   QOPT_CHECK(scratch_bytes.empty() || scratch_bytes.size() == graph.nodes().size(),
              "scratch of {} nodes", scratch_bytes.size());
+  QOPT_CHECK(value_bytes.empty() || value_bytes.size() == count, "bytes of {} values",
+             value_bytes.size());
   StoragePlan plan;
   plan.places.resize(count);
   const std::vector<std::uint32_t> root = storage_roots(graph);
@@ -162,8 +165,10 @@ StoragePlan plan_storage(const Graph& graph,
     const Value& value = graph.values()[i];
     if (value.constant)
       plan.places[i] = {Place::Kind::Constant, static_cast<std::uint32_t>(i), 0};
-    life[i].size_bytes =
-        static_cast<std::uint64_t>(num_elements(value.shape)) * dtype_size(value.dtype);
+    life[i].size_bytes = !value_bytes.empty()
+                             ? value_bytes[i]
+                             : static_cast<std::uint64_t>(num_elements(value.shape)) *
+                                   dtype_size(value.dtype);
   }
   for (std::size_t step = 0; step < graph.nodes().size(); ++step) {
     const Node& node = graph.nodes()[step];

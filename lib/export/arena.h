@@ -45,9 +45,11 @@ struct StoragePlan {
 };
 /// Inputs are read where the caller has them, results are written where the caller wants
 /// them; everything between lives in the arena, and so does the scratch that each node
-/// asks for (`scratch_bytes`, one for each node, or empty: none) while it runs.
+/// asks for (`scratch_bytes`, one for each node, or empty: none) while it runs. Values
+/// take `value_bytes`, one for each, or empty: what their codes take.
 StoragePlan plan_storage(const Graph& integer_graph,
-                         const std::vector<std::uint64_t>& scratch_bytes = {});
+                         const std::vector<std::uint64_t>& scratch_bytes = {},
+                         const std::vector<std::uint64_t>& value_bytes = {});
 
 /// True when the node only renames bytes (a reshape, or a move of extent-1 axes).
 bool is_alias(const Graph& graph, const Node& node);

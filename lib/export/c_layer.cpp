@@ -306,6 +306,16 @@ class LayerEmitter : public LayerBuilder {
   void emit(const op::PixelShuffle&) { refuse(); }
 };
 
+/// For each node, whether it is a convolution whose weights lie in bit panels.
+std::vector<bool> counting_bits(const Graph& graph, const SectionMap& sections) {
+  std::vector<bool> counts_bits;
+  for (const Node& node : graph.nodes()) {
+    counts_bits.push_back(std::holds_alternative<op::QConv2d>(node.op) &&
+                          sections.at(node.inputs[1].index).is_panels);
+  }
+  return counts_bits;
+}
+
 }  // namespace
 
 SectionMap map_sections(const Graph& graph, const std::vector<Section>& sections) {
@@ -325,9 +335,9 @@ SectionMap map_sections(const Graph& graph, const std::vector<Section>& sections
 }
 
 LayerCode layer_code(const Graph& graph, const Node& node, const StoragePlan& storage,
-                     const SectionMap& sections) {
+                     const SectionMap& sections, const PlaneMap& planes) {
   if (is_alias(graph, node)) return {};
-  LayerEmitter emitter(graph, node, storage, sections);
+  LayerEmitter emitter(graph, node, storage, sections, planes);
   std::visit([&](const auto& o) { emitter.emit(o); }, node.op);
   return emitter.take();
 }
@@ -335,10 +345,15 @@ LayerCode layer_code(const Graph& graph, const Node& node, const StoragePlan& st
 ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
   QOPT_CHECK(graph.level() == Level::Integer, "C code of a graph at level {}",
              level_name(graph.level()));
-  ModelCode code{plan_storage(graph), map_sections(graph, sections), {}, 0, 0, 0};
+  ModelCode code;
+  code.sections = map_sections(graph, sections);
+  code.planes = plan_planes(graph, counting_bits(graph, code.sections));
+  code.value_bytes = stored_bytes(graph, code.planes);
+  code.storage = plan_storage(graph, {}, code.value_bytes);
   std::vector<std::uint64_t> scratch;
   for (const Node& node : graph.nodes()) {
-    code.layers.push_back(layer_code(graph, node, code.storage, code.sections));
+    code.layers.push_back(
+        layer_code(graph, node, code.storage, code.sections, code.planes));
     scratch.push_back(code.layers.back().scratch_bytes);
     code.scratch_bytes = std::max(code.scratch_bytes, scratch.back());
     code.part_scratch_bytes =
@@ -347,7 +362,7 @@ ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
   code.part_scratch_bytes = (code.part_scratch_bytes + 63) / 64 * 64;
   code.scratch_bytes = (code.scratch_bytes + 63) / 64 * 64;
   // Layers say what scratch they need and not where; now both find their place.
-  code.storage = plan_storage(graph, scratch);
+  code.storage = plan_storage(graph, scratch, code.value_bytes);
   code.arena_bytes = std::max<std::uint64_t>(code.storage.bytes, 64);
   return code;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/export/arena.h"
+#include "lib/export/bit_planes.h"
 #include "lib/export/blob.h"
 #include "lib/export/c_writer.h"
 #include "lib/graph/graph.h"
@@ -54,12 +55,15 @@ SectionMap map_sections(const Graph& integer_graph, const std::vector<Section>& 
 /// Code of one node; empty calls for inputs and for nodes that only rename storage.
 /// Throws Error(ModelUnsupported) naming the layer where a size is beyond the runtime's.
 LayerCode layer_code(const Graph& integer_graph, const Node& node,
-                     const StoragePlan& storage, const SectionMap& sections);
+                     const StoragePlan& storage, const SectionMap& sections,
+                     const PlaneMap& planes);
 
 /// All layers (one entry for each node) and the largest scratch.
 struct ModelCode {
   StoragePlan storage;
   SectionMap sections;
+  PlaneMap planes;
+  std::vector<std::uint64_t> value_bytes;  // by value index, planes or codes
   std::vector<LayerCode> layers;
   std::uint64_t scratch_bytes = 0;       // of the layer that needs most, a multiple of 64
   std::uint64_t arena_bytes = 0;         // activations and scratch, at least 64

@@ -64,8 +64,12 @@ std::uint64_t part_scratch(const Params& p, Parts parts, PartOf part_of, Size si
 class LayerBuilder {
  public:
   LayerBuilder(const Graph& graph, const Node& node, const StoragePlan& storage,
-               const SectionMap& sections)
-      : graph_(graph), node_(node), storage_(storage), sections_(sections) {}
+               const SectionMap& sections, const PlaneMap& planes)
+      : graph_(graph),
+        node_(node),
+        storage_(storage),
+        sections_(sections),
+        planes_(planes) {}
 
   LayerCode take() {
     std::sort(code_.activations.begin(), code_.activations.end());
@@ -257,6 +261,10 @@ class LayerBuilder {
     p.pad_top = extent(o.pads[0]), p.pad_left = extent(o.pads[1]);
     p.weight_bits = static_cast<std::uint8_t>(form->weights.bits);
     p.x_bits = static_cast<std::uint8_t>(form->x_bits);
+    p.x_planes = planes_.contains(node_.inputs[0].index) ? 1 : 0;
+    const auto planes = planes_.find(node_.output.index);
+    if (planes != planes_.end())
+      p.y_bits = static_cast<std::uint8_t>(planes->second.bits);
     code_.scratch_bytes = qrt_bitserial_s8_scratch_size(&p);
     code_.part_scratch_bytes = part_scratch(p, qrt_bitserial_parts, qrt_bitserial_part_of,
                                             qrt_bitserial_s8_scratch_size);
@@ -277,6 +285,8 @@ class LayerBuilder {
                     {"w_offset", number(-form->weights.lowest)},
                     {"weight_bits", number(p.weight_bits)},
                     {"x_bits", number(p.x_bits)}});
+    if (p.x_planes != 0) fields.push_back({"x_planes", number(p.x_planes)});
+    if (p.y_bits != 0) fields.push_back({"y_bits", number(p.y_bits)});
     std::vector<std::string> operands;
     for (std::size_t i = 0; i < 5; ++i) operands.push_back(operand(i));
     operands.push_back(node_.inputs.size() > 5 ? operand(5) : "NULL");
@@ -342,6 +352,7 @@ class LayerBuilder {
   const Node& node_;
   const StoragePlan& storage_;
   const SectionMap& sections_;
+  const PlaneMap& planes_;
   LayerCode code_;
 };
 

@@ -9,7 +9,8 @@ namespace qopt::emit {
 namespace {
 
 constexpr std::string_view kText = R"C(/* SPDX-License-Identifier: MIT */
-/* Runs the golden vectors of an exported model and compares every layer's integers.
+/* Runs the golden vectors of an exported model and compares every layer's integers; bit
+ * planes are read as the codes that they hold.
  *   selftest FOLDER [--vectors N]             all (or the first N) vectors; prints the first
  *                                             difference and exits with 1
  *   selftest FOLDER --vector K --dump FILE    writes every layer's bytes, then the outputs
@@ -30,10 +31,18 @@ static void on_layer(int layer, const void* pointer, size_t bytes);
 #include "threads/qrt_openmp.c"
 #endif
 
+/* How a result lies in bit planes (qrt.h): codes lowest + A, A in `bits` planes. */
+typedef struct {
+  int bits; /* 0: as codes */
+  int lowest, outside;
+  size_t images, positions, channels;
+} plane_form;
+
 typedef struct {
   const char* name;
-  size_t bytes;
-  int width; /* bytes an element */
+  size_t bytes; /* of its codes */
+  int width;    /* bytes an element */
+  plane_form planes;
 } tensor_info;
 
 @TABLES@
@@ -45,6 +54,7 @@ enum { kGuardBytes = 64 };
 static struct {
   const unsigned char* crc;    /* expected CRC-32s, 4 bytes a layer */
   const unsigned char* values; /* expected codes, or NULL: CRCs only */
+  unsigned char* unpacked;     /* room for the codes of any layer in bit planes */
   FILE* dump;
   long vector;
   int next_layer;
@@ -81,24 +91,68 @@ static int differs(const char* what, int number, const tensor_info* info,
   return 1;
 }
 
+static size_t stored_bytes(const tensor_info* info) {
+  const plane_form* f = &info->planes;
+  if (f->bits == 0) return info->bytes;
+  return f->images * qrt_bit_plane_size((int64_t)f->positions, (int32_t)f->channels, f->bits);
+}
+
+/* The codes that planes hold. Returns 1, or 0 where the position behind the last one is not
+ * `outside` in every channel or a channel beyond the last one is not 0. */
+static int unpack(const plane_form* f, const void* pointer, unsigned char* codes) {
+  const size_t words = (f->channels + 63) / 64, plane = (f->positions + 1) * words;
+  const uint64_t* p = (const uint64_t*)pointer;
+  size_t image, at, c;
+  int is_sound = 1;
+  for (image = 0; image < f->images; ++image, p += (size_t)f->bits * plane) {
+    for (at = 0; at <= f->positions; ++at) {
+      for (c = 0; c < 64 * words; ++c) {
+        const int in_word = (int)(8 * (c % 8) + c % 64 / 8);
+        int code = 0, i;
+        for (i = 0; i < f->bits; ++i) {
+          code |= (int)(p[(size_t)i * plane + at * words + c / 64] >> in_word & 1) << i;
+        }
+        if (c >= f->channels) {
+          if (code != 0) is_sound = 0;
+        } else if (at == f->positions) {
+          if (f->lowest + code != f->outside) is_sound = 0;
+        } else {
+          *codes++ = (unsigned char)(f->lowest + code);
+        }
+      }
+    }
+  }
+  return is_sound;
+}
+
 static void on_layer(int layer, const void* pointer, size_t bytes) {
   const tensor_info* info = &layers[layer];
-  if (state.dump != NULL) {
-    if (fwrite(pointer, 1, bytes, state.dump) != bytes) state.failed = 1;
-    return;
-  }
+  const unsigned char* codes = (const unsigned char*)pointer;
+  int is_sound = 1;
   if (state.failed) return;
-  if (layer != state.next_layer || bytes != info->bytes) {
+  if (bytes != stored_bytes(info) || (state.dump == NULL && layer != state.next_layer)) {
     printf("FAIL vector=%ld layer=%d out of order\n", state.vector, layer);
     state.failed = 1;
     return;
   }
+  if (info->planes.bits != 0) {
+    is_sound = unpack(&info->planes, pointer, state.unpacked);
+    codes = state.unpacked;
+  }
+  if (state.dump != NULL) {
+    if (fwrite(codes, 1, info->bytes, state.dump) != info->bytes) state.failed = 1;
+    return;
+  }
   ++state.next_layer;
   if (state.values != NULL) {
-    state.failed = differs("layer", layer, info, state.values, (const unsigned char*)pointer);
-    state.values += bytes;
-  } else if (qrt_crc32(0, pointer, bytes) != load32(state.crc + 4 * (size_t)layer)) {
+    state.failed = differs("layer", layer, info, state.values, codes);
+    state.values += info->bytes;
+  } else if (qrt_crc32(0, codes, info->bytes) != load32(state.crc + 4 * (size_t)layer)) {
     printf("FAIL vector=%ld layer=%d crc (%s)\n", state.vector, layer, info->name);
+    state.failed = 1;
+  }
+  if (!state.failed && !is_sound) {
+    printf("FAIL vector=%ld layer=%d outside (%s)\n", state.vector, layer, info->name);
     state.failed = 1;
   }
 }
@@ -203,7 +257,7 @@ int main(int argc, char** argv) {
   const char* dump_path = NULL;
   long limit = -1, only = -1, threads = 1, vectors, v;
   size_t blob_size, inputs_size, expected_size, input_bytes = 0, layer_bytes = 0;
-  size_t output_bytes = 0, arena_bytes, at;
+  size_t output_bytes = 0, plane_codes = 0, arena_bytes, at;
   unsigned char *blob, *inputs, *expected, *arena, *aligned;
   unsigned char* in[@NAME@_INPUTS + 1];
   unsigned char* out[@NAME@_OUTPUTS + 1];
@@ -250,7 +304,13 @@ int main(int argc, char** argv) {
     out[i] = (unsigned char*)allocate(output_info[i].bytes);
     output_bytes += output_info[i].bytes;
   }
-  for (i = 0; i < @NAME@_LAYERS; ++i) layer_bytes += layers[i].bytes;
+  for (i = 0; i < @NAME@_LAYERS; ++i) {
+    layer_bytes += layers[i].bytes;
+    if (layers[i].planes.bits != 0 && layers[i].bytes > plane_codes) {
+      plane_codes = layers[i].bytes;
+    }
+  }
+  state.unpacked = (unsigned char*)allocate(plane_codes);
   check_requant(folder);
 
   inputs = read_file(folder, "golden/vectors.bin", &inputs_size);
@@ -333,27 +393,38 @@ int main(int argc, char** argv) {
 struct Row {
   std::string name;
   const Value* value;
+  const BitPlanes* planes = nullptr;  // null: it lies as codes
 };
+
+std::string plane_fields(const Row& row) {
+  if (row.planes == nullptr) return "{0, 0, 0, 0, 0, 0}";
+  const Shape& shape = row.value->shape;
+  return fmt::format("{{{}, {}, {}, {}, {}, {}}}", row.planes->bits, row.planes->lowest,
+                     row.planes->outside, shape[0], shape[1] * shape[2], shape[3]);
+}
 
 void write_table(CWriter& w, const std::string& table, const std::vector<Row>& rows) {
   const auto block = w.block(fmt::format("static const tensor_info {}[] =", table), "};");
   const auto block_open = [&](const std::string& text) { w.line(text); };
   for (const Row& row : rows) {
-    block_open(fmt::format("{{{}, {}, {}}},", c_string(printable(row.name)),
+    block_open(fmt::format("{{{}, {}, {}, {}}},", c_string(printable(row.name)),
                            static_cast<std::uint64_t>(num_elements(row.value->shape)) *
                                dtype_size(row.value->dtype),
-                           dtype_size(row.value->dtype)));
+                           dtype_size(row.value->dtype), plane_fields(row)));
   }
   // C has no empty array.
-  if (rows.empty()) w.line("{\"\", 0, 1},");
+  if (rows.empty()) w.line("{\"\", 0, 1, {0, 0, 0, 0, 0, 0}},");
 }
 
 std::string tables(const CodeContext& context) {
   const Graph& graph = context.graph;
   std::vector<Row> layers, inputs, outputs;
   for (const std::size_t at : context.names.layers) {
-    const Value& value = graph.value(graph.nodes()[at].output);
-    layers.push_back({value.name, &value});
+    const ValueId id = graph.nodes()[at].output;
+    const Value& value = graph.value(id);
+    const auto planes = context.code.planes.find(id.index);
+    layers.push_back({value.name, &value,
+                      planes == context.code.planes.end() ? nullptr : &planes->second});
   }
   for (const PortCode& port : context.names.inputs) {
     inputs.push_back({port.label, &graph.value(port.value)});

@@ -10,6 +10,18 @@
 namespace qopt::emit {
 namespace {
 
+/// "i8[1, 8, 8, 64]", and how it lies where not as codes.
+std::string value_comment(const CodeContext& context, ValueId id) {
+  const Value& value = context.graph.value(id);
+  std::string text = std::string(dtype_name(value.dtype)) + shape_comment(value.shape);
+  const auto planes = context.code.planes.find(id.index);
+  if (planes != context.code.planes.end()) {
+    text += fmt::format(" in {} bit plane{}", planes->second.bits,
+                        planes->second.bits == 1 ? "" : "s");
+  }
+  return text;
+}
+
 std::string layer_comment(const CodeContext& context, std::size_t number) {
   const Graph& graph = context.graph;
   const std::size_t at = context.names.layers[number];
@@ -17,11 +29,11 @@ std::string layer_comment(const CodeContext& context, std::size_t number) {
   const Value& out = graph.value(node.output);
   std::string text =
       fmt::format("Layer {}, {}: {} ->", number, op_name(node.op), printable(out.name));
-  text += fmt::format(" {}{}", dtype_name(out.dtype), shape_comment(out.shape));
+  text += " " + value_comment(context, node.output);
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const Value& in = graph.value(node.inputs[i]);
-    text += fmt::format("\n  {}: {} {}{}", i, printable(in.name), dtype_name(in.dtype),
-                        shape_comment(in.shape));
+    text += fmt::format("\n  {}: {} {}", i, printable(in.name),
+                        value_comment(context, node.inputs[i]));
     const auto section = context.code.sections.find(node.inputs[i].index);
     if (section != context.code.sections.end()) {
       text += fmt::format(", section {}", section->second.index);
@@ -129,10 +141,8 @@ void write_calls(RunBody& body, const CodeContext& context) {
       }
       body.text.call(names.layer_functions[at], arguments);
     }
-    const Value& out = context.graph.value(node.output);
-    body.text.statement(fmt::format(
-        "{}_TAP({}, {}, {})", names.macro_prefix, number, y,
-        static_cast<std::uint64_t>(num_elements(out.shape)) * dtype_size(out.dtype)));
+    body.text.statement(fmt::format("{}_TAP({}, {}, {})", names.macro_prefix, number, y,
+                                    context.code.value_bytes[node.output.index]));
   }
   for (const std::size_t k : context.code.storage.copies) {
     const PortCode& out = names.outputs[k];

@@ -11,25 +11,15 @@
 #include "lib/export/blob.h"
 #include "lib/export/export.h"
 #include "lib/export/verify.h"
+#include "tests/export/bit_nets.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_folder.h"
 
 using namespace qopt;
 using namespace qopt::emit;
+using qopt::testing::random_codes;
 
 namespace {
-
-Tensor random_codes(Rng& rng, const Shape& shape, const BitLevels& levels) {
-  std::vector<std::int8_t> codes(static_cast<std::size_t>(num_elements(shape)));
-  for (std::int8_t& code : codes) {
-    const auto u = static_cast<std::int32_t>(rng.below(1ULL << levels.bits));
-    code = static_cast<std::int8_t>(levels.lowest + levels.step * u);
-  }
-  codes.front() = static_cast<std::int8_t>(levels.lowest);
-  codes.back() =
-      static_cast<std::int8_t>(levels.lowest + levels.step * ((1 << levels.bits) - 1));
-  return Tensor::from(codes, shape);
-}
 
 struct ConvForm {
   BitLevels levels;

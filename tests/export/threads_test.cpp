@@ -6,6 +6,7 @@
 #include "lib/export/c_layer.h"
 #include "lib/export/export.h"
 #include "lib/export/process.h"
+#include "tests/export/bit_nets.h"
 #include "tests/export/toy_graphs.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_folder.h"
@@ -103,7 +104,20 @@ void require_same(const Artifact& artifact, const Build& build,
   }
 }
 
-Artifact exported(const Graph& graph) { return export_folder(graph, {}, {"toy"}, 1, 2); }
+Artifact exported(const Graph& graph, const KernelTarget& target = {}) {
+  return export_folder(graph, {}, {"toy", target}, 1, 2);
+}
+
+/// Chains in bit planes: parts are rows, images, and words of channels.
+std::vector<Artifact> in_bit_planes() {
+  std::vector<Artifact> artifacts;
+  for (const Graph& graph : {qopt::testing::bit_chain(), qopt::testing::bit_chain(2),
+                             qopt::testing::bit_perceptron()}) {
+    artifacts.push_back(exported(graph, qopt::testing::bit_target(graph)));
+    CHECK_THAT(artifacts.back().files.at("src/model.c"), has_text(".x_planes = 1"));
+  }
+  return artifacts;
+}
 
 const Build kNative{
     "native", "cc", {"-march=native", "-DSELFTEST_PTHREADS", "-pthread"}, {}};
@@ -132,14 +146,24 @@ TEST_CASE("any number of threads gives the bytes of one", "[export]") {
   require_same(wide, {"OpenMP", "cc", {"-DSELFTEST_OPENMP", "-fopenmp"}, {}}, {1, 3});
 }
 
+TEST_CASE("bit planes are the same on any number of threads", "[export]") {
+  const std::vector<Artifact> artifacts = in_bit_planes();
+  for (const Artifact& artifact : artifacts) {
+    require_same(artifact, kNative, {1, 2, 3, 4, 7, 16});
+  }
+  require_same(artifacts[1], kArm, {1, 3, 4});
+}
+
 TEST_CASE("threads share nothing that one of them writes", "[export]") {
-  require_same(exported(wide_net()),
-               {"ThreadSanitizer",
-                "cc",
-                {"-march=native", "-g", "-fsanitize=thread", "-fno-sanitize-recover=all",
-                 "-DSELFTEST_PTHREADS", "-pthread"},
-                {}},
-               {3, 8});
+  const Build sanitized{"ThreadSanitizer",
+                        "cc",
+                        {"-march=native", "-g", "-fsanitize=thread",
+                         "-fno-sanitize-recover=all", "-DSELFTEST_PTHREADS", "-pthread"},
+                        {}};
+  require_same(exported(wide_net()), sanitized, {3, 8});
+  for (const Artifact& artifact : in_bit_planes()) {
+    require_same(artifact, sanitized, {3, 8});
+  }
 }
 
 TEST_CASE("a selftest without threads says so", "[export]") {
