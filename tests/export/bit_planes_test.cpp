@@ -226,6 +226,12 @@ TEST_CASE("planted: wrong planes are found, with layer and code", "[export]") {
   CHECK(unwritten.status == VerifyStatus::Failed);
   CHECK_THAT(unwritten.detail, has_text("layer=0 outside (a)"));
 
+  // Channels behind the last one are not 0: "b" has 48.
+  Artifact behind = good;
+  edit(behind, kernel, "memset(row, (uint8_t)to->lo,",
+       "memset(row, (uint8_t)to->lo + 1,");
+  CHECK_THAT(host_verdict(behind).detail, has_text("layer=1 outside (b)"));
+
   // Planes read as codes, and codes of another lowest one.
   Artifact codes = good;
   edit(codes, "src/model.c", ".x_planes = 1", ".x_planes = 0");
