@@ -10,6 +10,10 @@
 
 #include "qrt/qrt.h"
 
+/* An export with one of the two operators has no row of the other one. */
+qrt_avg_pool_fn qrt_avg_pool_any_c;
+qrt_reduce_fn qrt_reduce_any_c;
+
 /* The least channels of box_codes. */
 #define QRT_SUM_CHANNELS 16
 /* Codes that 16 bits hold the sum of: 256 * -128 = -2^15. */
