@@ -53,11 +53,12 @@ typedef struct {
   const int8_t* w[QRT_TILE_COLUMNS]; /* rows of segments * length codes */
   const void* next;                  /* the next tile's rows, for prefetching */
   size_t next_bytes;
-  const int8_t* panel; /* the same, packed: segments * length codes of
-                          QRT_CONV_COLUMNS channels each */
-  int8_t* room;        /* 2 * QRT_CONV_COLUMNS bytes for each code; a single panel is
-                          the second half */
-  int narrow;          /* no weight is -128 */
+  const int8_t* panel;     /* the same, packed: segments * length codes of
+                              QRT_CONV_COLUMNS channels each */
+  int8_t* room;            /* 2 * QRT_CONV_COLUMNS bytes for each code; a single panel is
+                              the second half */
+  int narrow;              /* no weight is -128 */
+  int32_t greatest_weight; /* no weight is further from 0 */
   /* The result: */
   int32_t base[QRT_TILE_COLUMNS], multiplier[QRT_TILE_COLUMNS];
   int32_t left[QRT_TILE_COLUMNS];  /* fraction bits of the base, N19 */
@@ -415,6 +416,8 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   tile.pitch = job.plan.pitch;
   tile.half = job.plan.length - job.plan.run >= 8 ? 16 : 0;
   tile.narrow = p->narrow_weights || p->weight_bits < 8;
+  tile.greatest_weight =
+      p->odd_weights ? (1 << p->weight_bits) - 1 : 1 << (p->weight_bits - 1);
   tile.y_zero = p->y_zero;
   tile.lo = p->lo;
   tile.hi = p->hi;

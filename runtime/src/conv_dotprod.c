@@ -104,6 +104,9 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
   sums[12] = a3, sums[13] = b3, sums[14] = c3, sums[15] = d3;
 }
 
+#define QRT_LAST_BY_ROWS 0
+#include "conv_sdot_neon.h"
+
 #include "conv_panel_neon.h"
 
 QRT_DEFINE_CONV(qrt_conv2d_s8_dotprod)

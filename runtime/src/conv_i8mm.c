@@ -122,6 +122,9 @@ QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
   QRT_SUMS_OF(2, 3, 3, h)
 }
 
+#define QRT_LAST_BY_ROWS 0
+#include "conv_sdot_neon.h"
+
 #include "conv_panel_neon.h"
 
 QRT_DEFINE_CONV(qrt_conv2d_s8_i8mm)

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * What the direct convolutions with weight panels of sixteen channels share (SDOT,
- * SMMLA): the walk over a block's positions, four at a time, the stores, and the rows of
- * weights where a tile has no panel. The including file provides, after conv_neon.h and
- * before this header,
+ * SMMLA, short sums): the walk over a block's positions, four at a time, the stores, and
+ * the rows of weights where a tile has no panel. The including file provides, after
+ * conv_neon.h and before this header,
  *   multiply  sums[4 i .. 4 i + 3]: position i of four with sixteen channels; `columns`
  *             is 16, or 8 for the first half of them; `with_base` says whether the sums
- *             begin with the base or with 0 */
+ *             begin with the base or with 0
+ *   dot16, dot8  of conv_rows.h
+ *   QRT_LAST_BY_ROWS  1: a last position by itself is multiplied with rows of weights */
 #ifndef QRT_SRC_CONV_PANEL_NEON_H
 #define QRT_SRC_CONV_PANEL_NEON_H
+
+#include "conv_rows.h"
 
 /* N19 and N5 of sums that began with the base where it has no fraction bits. */
 QRT_INLINE int32x4_t requant_begun(const qrt_neon_result* r, int32x4_t sums,
@@ -67,6 +71,10 @@ QRT_NOINLINE static void multiply_rest(const qrt_conv_tile* tile, size_t first) 
     const int8_t* rows[4];
     int32x4_t sums[16];
     size_t i, j;
+    if (QRT_LAST_BY_ROWS && left == 1) {
+      for (j = 0; j < tile->width; j += 4) multiply_some_rows(tile, j, first);
+      return;
+    }
     for (i = 0; i < 4; ++i) rows[i] = tile->rows[first + (i < left ? i : 0)];
     multiply(tile, rows, 16, 0, sums);
     for (i = 0; i < left; ++i) {
@@ -91,16 +99,6 @@ static void multiply_tile_with_panel(const qrt_conv_tile* tile) {
     multiply_rest(tile, 0);
   }
 }
-
-/* Without a panel: rows of weights, by SDOT. */
-QRT_INLINE int32x4_t dot16(int32x4_t acc, int8x16_t x, int8x16_t w, int narrow) {
-  (void)narrow;
-  return vdotq_s32(acc, x, w);
-}
-
-#define dot8 dot16
-
-#include "conv_rows.h"
 
 QRT_NOINLINE static void multiply_tile(const qrt_conv_tile* tile) {
   if (tile->panel) {

@@ -211,6 +211,22 @@ static void pick_neighbours(qrt_conv2d_params* p) {
   p->ow = p->w + p->pad_left + pick(0, 1) - 2;
 }
 
+/* Several kernel rows that end in the first half of a vector. */
+static void pick_ragged(qrt_conv2d_params* p) {
+  p->n = p->groups = 1;
+  p->c = 16 * pick(1, 3) + pick(1, 8);
+  p->o = pick_channels();
+  p->kh = pick(2, 3);
+  p->kw = pick(0, 1) == 0 ? 1 : 3;
+  p->stride_h = p->stride_w = p->dilation_h = p->dilation_w = 1;
+  p->pad_top = pick(0, 1);
+  p->pad_left = p->kw == 1 ? 0 : pick(0, 1);
+  p->h = p->kh + pick(0, 3);
+  p->w = p->kw + pick(0, 6);
+  p->oh = p->h + p->pad_top - p->kh + 1;
+  p->ow = p->w + p->pad_left - p->kw + 1;
+}
+
 static void pick_output(int32_t* y_zero, int32_t* lo, int32_t* hi, int bytes) {
   *lo = code_min_of(bytes);
   *hi = code_max_of(bytes);
@@ -228,7 +244,9 @@ static int bits_of(int64_t x) {
   return bits;
 }
 
-static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
+/* Weights of s8 kernels have at most `most_bits` bits. */
+static void make_conv(conv_case* t, int wide, int depthwise, int transposed,
+                      int most_bits) {
   qrt_conv2d_params* p = &t->p;
   const code_mode mode = pick_mode();
   /* Rare things come together, so that whole vectors are often without them. */
@@ -242,11 +260,12 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed) {
   if (!wide && !depthwise && !transposed && pick(0, 11) == 0) pick_image(p);
   if (!wide && depthwise && pick(0, 2) != 0) pick_depthwise(p);
   if (!wide && !depthwise && !transposed && pick(0, 4) == 0) pick_neighbours(p);
+  if (most_bits < 8 && pick(0, 3) == 0) pick_ragged(p);
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
   p->y_bytes = (uint8_t)(pick(0, 3) == 0 ? 2 : 1);
-  p->weight_bits = (uint8_t)pick(1, 8);
-  if (pick(0, 1) == 0) p->weight_bits = 8;
+  p->weight_bits = (uint8_t)pick(1, most_bits);
+  if (pick(0, 1) == 0) p->weight_bits = (uint8_t)most_bits;
   if (wide && pick(0, 1) == 0) p->weight_bits = 16;
   p->x_zero = pick(code_min_of(p->x_bytes), code_max_of(p->x_bytes));
   if (pick(0, 3) == 0) p->x_zero = code_max_of(p->x_bytes);
@@ -329,7 +348,7 @@ static size_t conv_part_scratch(const qrt_team* team, const qrt_conv2d_params* p
 }
 
 static void check_conv(const char* kernel, int wide, int depthwise, int transposed,
-                       conv_scratch_fn* scratch_size, int cases) {
+                       int most_bits, conv_scratch_fn* scratch_size, int cases) {
   int i;
   for (i = 0; i < cases; ++i) {
     conv_case t = {.x = NULL};
@@ -337,7 +356,7 @@ static void check_conv(const char* kernel, int wide, int depthwise, int transpos
     size_t at = 0, count;
     int64_t* expected;
     const qrt_team* team;
-    make_conv(&t, wide, depthwise, transposed);
+    make_conv(&t, wide, depthwise, transposed, most_bits);
     team = random_team();
     count = output_index(&t.p, t.p.n, 0, 0, 0);
     expected = (int64_t*)guarded(count * sizeof *expected);
@@ -449,12 +468,14 @@ static void check_matmul(const char* kernel, int wide, int cases) {
 }
 
 void check_matrix_kernels(int cases) {
-  check_conv("conv2d_s8", 0, 0, 0, qrt_conv2d_s8_scratch_size, 2 * cases);
-  check_conv("conv2d_wide", 1, 0, 0, qrt_conv2d_wide_scratch_size, cases);
-  check_conv("depthwise_s8", 0, 1, 0, qrt_depthwise_s8_scratch_size, 2 * cases);
-  check_conv("conv_transpose2d_s8", 0, 0, 1, qrt_conv_transpose2d_s8_scratch_size, cases);
-  check_conv("conv_transpose2d_wide", 1, 0, 1, qrt_conv_transpose2d_wide_scratch_size,
+  check_conv("conv2d_s8", 0, 0, 0, 8, qrt_conv2d_s8_scratch_size, 2 * cases);
+  check_conv("conv2d_wide", 1, 0, 0, 8, qrt_conv2d_wide_scratch_size, cases);
+  check_conv("depthwise_s8", 0, 1, 0, 8, qrt_depthwise_s8_scratch_size, 2 * cases);
+  check_conv("conv_transpose2d_s8", 0, 0, 1, 8, qrt_conv_transpose2d_s8_scratch_size,
+             cases);
+  check_conv("conv_transpose2d_wide", 1, 0, 1, 8, qrt_conv_transpose2d_wide_scratch_size,
              cases / 2);
   check_matmul("matmul_s8", 0, cases);
   check_matmul("matmul_wide", 1, cases);
+  check_conv("conv2d_w4", 0, 0, 0, 4, qrt_conv2d_s8_scratch_size, 2 * cases);
 }
