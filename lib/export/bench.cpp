@@ -7,6 +7,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
@@ -86,6 +87,19 @@ void read_times(const std::filesystem::path& folder, std::string_view output,
   }
 }
 
+/// Families as bench.c prints them: "family K NAME". An older export does not.
+void read_families(std::string_view output, BenchResult& result) {
+  std::istringstream lines{std::string(output)};
+  std::string word, name;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream in(line);
+    std::size_t layer = 0;
+    if (!(in >> word >> layer >> name) || word != "family") continue;
+    const std::optional<Family> family = family_named(name);
+    if (family && layer < result.layers.size()) result.layers[layer].family = family;
+  }
+}
+
 BenchFigure figure_of(std::vector<double> values) {
   std::ranges::sort(values);
   const std::size_t middle = values.size() / 2;
@@ -158,6 +172,7 @@ void count_instructions(const std::filesystem::path& folder, const TargetBuild& 
     result.kernels =
         printable(run.output.substr(begin, run.output.find('\n', begin) - begin));
   }
+  read_families(run.output, result);
   const std::optional<std::vector<Mark>> counted = read_marks(marks);
   if (!counted) failed(folder, "the counter's list is damaged");
   read_counts(folder, *counted, result);
@@ -172,6 +187,7 @@ void time_layers(const std::filesystem::path& folder, const TargetBuild& build,
                   build.work, kRunLimit);
   if (run.exit_code != 0) failed(folder, run_failure(run));
   read_times(folder, run.output, result);
+  read_families(run.output, result);
   result.unit = "ns";
 }
 

@@ -9,6 +9,7 @@
 #include "lib/core/error.h"
 #include "lib/core/names.h"
 #include "lib/export/bytes.h"
+#include "lib/export/row_bits.h"
 
 static_assert(std::endian::native == std::endian::little,
               "tensors are written as they lie");
@@ -37,25 +38,6 @@ constexpr DType kTypes[] = {DType::F32, DType::F64, DType::I8,  DType::U8,
 std::uint8_t type_number(DType dtype) {
   return static_cast<std::uint8_t>(
       std::find(std::begin(kTypes), std::end(kTypes), dtype) - std::begin(kTypes));
-}
-
-/// Two's complement bits that hold every code.
-int needed_bits(const Tensor& codes) {
-  int bits = 1;
-  for (const std::int8_t code : codes.values<std::int8_t>()) {
-    while (code < -(1 << (bits - 1)) || code > (1 << (bits - 1)) - 1) ++bits;
-  }
-  return bits;
-}
-
-/// Encoded by odd levels, every code one of `bits` bits.
-bool is_odd(const Value& value, int bits) {
-  if (!value.encoding || std::get<Affine>(*value.encoding).levels != LevelSet::O) {
-    return false;
-  }
-  return std::ranges::all_of(
-      value.constant->values<std::int8_t>(),
-      [&](std::int8_t code) { return is_code(code, LevelSet::O, bits); });
 }
 
 std::uint64_t stored_bytes(std::uint64_t elements, std::uint64_t row_length, int bits) {
@@ -177,33 +159,16 @@ void check_zeros(std::string_view bytes, std::uint64_t begin, std::uint64_t end)
 
 std::vector<Section> plan_sections(const Graph& graph, const KernelTarget& target) {
   const std::vector<std::optional<LayerChoice>> choices = choose_kernels(graph, target);
-  // Only convolutions read packed rows: a constant that anything else reads stays plain.
-  std::vector<int> weight_bits(graph.values().size(), 0);
+  const std::vector<RowBits> rows = row_bits(graph);
   std::vector<bool> in_rows(graph.values().size(), false);
-  const auto use = [&](ValueId id, std::int64_t bits) {
-    int& most = weight_bits[id.index];
-    most = std::max(most, static_cast<int>(bits));
-  };
   for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
-    const Node& node = graph.nodes()[n];
+    const std::vector<ValueId>& inputs = graph.nodes()[n].inputs;
     const bool counts_bits = choices[n] && choices[n]->chosen.family == Family::BitSerial;
-    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      const auto* conv = std::get_if<op::QConv2d>(&node.op);
-      const auto* transposed = std::get_if<op::QConvTranspose2d>(&node.op);
-      if (i != 1 || !counts_bits) in_rows[node.inputs[i].index] = true;
-      if (i == 1 && conv != nullptr) {
-        use(node.inputs[i], conv->weight_bits);
-      } else if (i == 1 && transposed != nullptr) {
-        use(node.inputs[i], transposed->weight_bits);
-      } else {
-        use(node.inputs[i], 8);
-      }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (i != 1 || !counts_bits) in_rows[inputs[i].index] = true;
     }
   }
-  for (const Output& output : graph.outputs()) {
-    use(output.value, 8);
-    in_rows[output.value.index] = true;
-  }
+  for (const Output& output : graph.outputs()) in_rows[output.value.index] = true;
   std::vector<Section> sections;
   for (std::size_t i = 0; i < graph.values().size(); ++i) {
     const Value& value = graph.values()[i];
@@ -213,15 +178,14 @@ std::vector<Section> plan_sections(const Graph& graph, const KernelTarget& targe
     section.dtype = value.dtype;
     section.shape = value.shape;
     section.bits = plain_bits(value.dtype);
-    const bool is_packed = weight_bits[i] != 0 && value.dtype == DType::I8 &&
-                           value.constant->size() > 0 && weight_bits[i] < 8;
+    const bool is_packed = rows[i].bits != 0 && rows[i].bits < 8 &&
+                           value.dtype == DType::I8 && value.constant->size() > 0;
     if (is_packed) {
-      section.odd = is_odd(value, weight_bits[i]);
-      section.bits = section.odd ? weight_bits[i]
-                                 : std::max(weight_bits[i], needed_bits(*value.constant));
+      section.bits = rows[i].bits;
+      section.odd = rows[i].odd;
       section.row_length = value.constant->size() / value.shape[0];
     }
-    if (weight_bits[i] != 0 && !in_rows[i]) {
+    if (rows[i].bits != 0 && !in_rows[i]) {
       section.panels = bit_levels(*value.constant);
       section.bits = section.panels->bits;
       section.odd = false;

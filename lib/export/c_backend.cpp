@@ -12,10 +12,10 @@ namespace qopt::emit {
 
 Artifact emit_c(const Graph& graph, const Blob& blob, const CodeOptions& options) {
   require_valid(graph, "export");
-  const ModelCode code = model_code(graph, blob.sections);
-  const CodeNames names = code_names(graph, code, options.name);
   const std::vector<std::optional<LayerChoice>> choices =
       choose_kernels(graph, options.target);
+  const ModelCode code = model_code(graph, blob.sections, choices);
+  const CodeNames names = code_names(graph, code, options.name);
   const CodeContext context{graph, blob, code, names, choices, options.target.core->name};
 
   Artifact artifact;

@@ -33,6 +33,8 @@ static void on_layer(int layer);
 
 static const size_t input_bytes[] = {@INPUT_BYTES@};
 static const size_t output_bytes[] = {@OUTPUT_BYTES@};
+/* What kind of kernels runs each layer, where it was chosen. */
+static const char* const families[] = {@FAMILIES@};
 
 @KERNELS@@ADAPTER@
 /* Moments: the beginning of an iteration, then the end of each layer. */
@@ -167,6 +169,9 @@ int main(int argc, char** argv) {
 #if defined(QRT_DISPATCH)
   print_kernels();
 #endif
+  for (i = 0; i < @NAME@_LAYERS && (has_layers || wants_marks); ++i) {
+    if (families[i] != NULL) printf("family %d %s\n", i, families[i]);
+  }
   if (wants_marks) {
     printf("%ld inferences, checksum %08x\n", count, checksum);
     return 0;
@@ -291,6 +296,23 @@ std::string fill_template(std::string_view text,
   }
 }
 
+namespace {
+
+/// One C string or NULL for each layer.
+std::string family_list(const CodeContext& context) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < context.choices.size(); ++i) {
+    if (std::holds_alternative<op::Input>(context.graph.nodes()[i].op)) continue;
+    const std::optional<LayerChoice>& choice = context.choices[i];
+    names.push_back(choice ? fmt::format("\"{}\"", family_name(choice->chosen.family))
+                           : "NULL");
+  }
+  if (names.empty()) names.emplace_back("NULL");
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace
+
 std::string bench_source(const CodeContext& context) {
   CWriter adapter;
   write_adapter(adapter, context, false);
@@ -298,6 +320,7 @@ std::string bench_source(const CodeContext& context) {
                                 {"NAME", context.names.macro_prefix},
                                 {"INPUT_BYTES", byte_list(context.names.inputs)},
                                 {"OUTPUT_BYTES", byte_list(context.names.outputs)},
+                                {"FAMILIES", family_list(context)},
                                 {"KERNELS", kPrintKernels},
                                 {"ADAPTER", adapter.text()}});
 }

@@ -13,7 +13,11 @@ namespace {
 
 class LayerEmitter : public LayerBuilder {
  public:
-  using LayerBuilder::LayerBuilder;
+  LayerEmitter(const Graph& graph, const Node& node, const StoragePlan& storage,
+               const SectionMap& sections, const PlaneMap& planes,
+               const std::optional<LayerChoice>& choice)
+      : LayerBuilder(graph, node, storage, sections, planes),
+        sums_short_(choice && choice->chosen.family == Family::ShortSums) {}
 
   // Nothing to compute at this level.
   void emit(const op::Input&) {}
@@ -30,7 +34,7 @@ class LayerEmitter : public LayerBuilder {
     if (is_depthwise) {
       conv_call("depthwise_s8", p, qrt_depthwise_s8_scratch_size);
     } else if (is_narrow) {
-      conv_call("conv2d_s8", p, qrt_conv2d_s8_scratch_size);
+      conv_call(sums_short_ ? "conv2d_w4" : "conv2d_s8", p, qrt_conv2d_s8_scratch_size);
     } else {
       conv_call("conv2d_wide", p, qrt_conv2d_wide_scratch_size);
     }
@@ -304,6 +308,9 @@ class LayerEmitter : public LayerBuilder {
   void emit(const op::Embedding&) { refuse(); }
   void emit(const op::Attention&) { refuse(); }
   void emit(const op::PixelShuffle&) { refuse(); }
+
+ private:
+  bool sums_short_;
 };
 
 /// For each node, whether it is a convolution whose weights lie in bit panels.
@@ -335,14 +342,16 @@ SectionMap map_sections(const Graph& graph, const std::vector<Section>& sections
 }
 
 LayerCode layer_code(const Graph& graph, const Node& node, const StoragePlan& storage,
-                     const SectionMap& sections, const PlaneMap& planes) {
+                     const SectionMap& sections, const PlaneMap& planes,
+                     const std::optional<LayerChoice>& choice) {
   if (is_alias(graph, node)) return {};
-  LayerEmitter emitter(graph, node, storage, sections, planes);
+  LayerEmitter emitter(graph, node, storage, sections, planes, choice);
   std::visit([&](const auto& o) { emitter.emit(o); }, node.op);
   return emitter.take();
 }
 
-ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
+ModelCode model_code(const Graph& graph, const std::vector<Section>& sections,
+                     const std::vector<std::optional<LayerChoice>>& choices) {
   QOPT_CHECK(graph.level() == Level::Integer, "C code of a graph at level {}",
              level_name(graph.level()));
   ModelCode code;
@@ -351,9 +360,9 @@ ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
   code.value_bytes = stored_bytes(graph, code.planes);
   code.storage = plan_storage(graph, {}, code.value_bytes);
   std::vector<std::uint64_t> scratch;
-  for (const Node& node : graph.nodes()) {
-    code.layers.push_back(
-        layer_code(graph, node, code.storage, code.sections, code.planes));
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    code.layers.push_back(layer_code(graph, graph.nodes()[i], code.storage, code.sections,
+                                     code.planes, choices[i]));
     scratch.push_back(code.layers.back().scratch_bytes);
     code.scratch_bytes = std::max(code.scratch_bytes, scratch.back());
     code.part_scratch_bytes =
@@ -368,7 +377,8 @@ ModelCode model_code(const Graph& graph, const std::vector<Section>& sections) {
 }
 
 ArenaPlan plan_arena(const Graph& graph, const KernelTarget& target) {
-  const ModelCode code = model_code(graph, plan_sections(graph, target));
+  const ModelCode code =
+      model_code(graph, plan_sections(graph, target), choose_kernels(graph, target));
   return {code.storage.slots, code.scratch_bytes, code.arena_bytes,
           code.storage.lower_bound};
 }

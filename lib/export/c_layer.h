@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One layer of an Integer graph as calls of device kernels: which kernel, which
-// parameters, which operands. Chooses kernels by types; prints nothing itself.
+// parameters, which operands. Kernels follow from types and from the family that was
+// chosen; prints nothing itself.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "lib/export/bit_planes.h"
 #include "lib/export/blob.h"
 #include "lib/export/c_writer.h"
+#include "lib/export/kernel_choice.h"
 #include "lib/graph/graph.h"
 
 namespace qopt::emit {
@@ -56,7 +58,7 @@ SectionMap map_sections(const Graph& integer_graph, const std::vector<Section>& 
 /// Throws Error(ModelUnsupported) naming the layer where a size is beyond the runtime's.
 LayerCode layer_code(const Graph& integer_graph, const Node& node,
                      const StoragePlan& storage, const SectionMap& sections,
-                     const PlaneMap& planes);
+                     const PlaneMap& planes, const std::optional<LayerChoice>& choice);
 
 /// All layers (one entry for each node) and the largest scratch.
 struct ModelCode {
@@ -70,6 +72,8 @@ struct ModelCode {
   std::uint64_t part_scratch_bytes = 0;  // behind the arena for each thread, if there are
                                          // any; a multiple of 64
 };
-ModelCode model_code(const Graph& integer_graph, const std::vector<Section>& sections);
+/// `choices` by node index, as choose_kernels gives them.
+ModelCode model_code(const Graph& integer_graph, const std::vector<Section>& sections,
+                     const std::vector<std::optional<LayerChoice>>& choices);
 
 }  // namespace qopt::emit

@@ -16,13 +16,13 @@ namespace {
 // of this file holds them to within its band. "The cost model" there says how.
 
 // clang-format off
-//                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide
-constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.643,  7.32, 2.0};
-constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,          0,      0,              0.643,  7.32, 2.0};
-constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51};
-constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.21,     0,   0.21,          0,      0,              0.2448, 2.40, 1.01};
-constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0711,  2.545, 0.864,  2.66,          0.0453, 9.5,            0.214, 17.5, 1.0};
-constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,          0,      0,              0.283, 33.1, 1.0};
+//                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide  short: product result pack
+constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.643,  7.32, 2.0,         0.1273, 4.20, 1.431};
+constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,          0,      0,              0.643,  7.32, 2.0,         0,      0,    0};
+constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51,        0.1757, 3.84, 0.495};
+constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.21,     0,   0.21,          0,      0,              0.2448, 2.40, 1.01,        0,      0,    0};
+constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0711,  2.545, 0.864,  2.66,          0.0453, 9.5,            0.214, 17.5, 1.0,         0,      0,    0};
+constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,          0,      0,              0.283, 33.1, 1.0,         0,      0,    0};
 // clang-format on
 
 std::int64_t round_up(std::int64_t x, std::int64_t step) {
@@ -40,6 +40,13 @@ double cycles_at(const Rates& r, Family family, const ConvWork& w) {
       return r.bit_step * padded * count(w.taps * w.words * w.pairs) / 2 +
              r.bit_result * padded +
              r.bit_word * count(w.inputs) * count(w.taps * w.words * w.x_planes);
+    }
+    case Family::ShortSums: {
+      if (r.short_product == 0) return cycles_at(r, Family::Int8, w);
+      const double columns = count(round_up(w.outputs, 8));
+      return r.short_product * count(w.positions) * columns * count(w.depth) +
+             r.short_result * results +
+             r.short_pack * count(w.blocks) * count(w.outputs) * count(w.depth);
     }
     case Family::Int8: {
       const double columns = count(round_up(w.outputs, 8));
@@ -63,6 +70,7 @@ double cycles_at(const Rates& r, Family family, const ConvWork& w) {
 std::string_view family_name(Family family) {
   switch (family) {
     case Family::BitSerial: return "bit-serial";
+    case Family::ShortSums: return "short-sums";
     case Family::Int8: return "int8";
     case Family::Depthwise: return "depthwise";
     case Family::Wide: return "wide";
@@ -71,8 +79,8 @@ std::string_view family_name(Family family) {
 }
 
 std::optional<Family> family_named(std::string_view name) {
-  for (const Family family :
-       {Family::BitSerial, Family::Int8, Family::Depthwise, Family::Wide}) {
+  for (const Family family : {Family::BitSerial, Family::ShortSums, Family::Int8,
+                              Family::Depthwise, Family::Wide}) {
     if (family_name(family) == name) return family;
   }
   return std::nullopt;
@@ -107,6 +115,12 @@ const Core& find_core(std::string_view name) {
     list += (list.empty() ? "" : ", ") + std::string(core.name);
   throw Error(ExitCode::Usage, printable(name), "unknown core",
               near.empty() ? "known cores: " + list : "did you mean '" + near + "'?");
+}
+
+bool has_kernels(const Core& core, Family family) {
+  return family != Family::ShortSums ||
+         std::ranges::any_of(core.rates,
+                             [](const Rates& r) { return r.short_product > 0; });
 }
 
 double estimated_cycles(const Core& core, Family family, const ConvWork& work) {

@@ -12,7 +12,7 @@
 namespace qopt::emit {
 
 /// Kinds of kernels a convolution can run on.
-enum class Family { BitSerial, Int8, Depthwise, Wide };
+enum class Family { BitSerial, ShortSums, Int8, Depthwise, Wide };
 std::string_view family_name(Family family);  // "bit-serial", "int8", ...
 /// The inverse; nothing for other words.
 std::optional<Family> family_named(std::string_view name);
@@ -48,6 +48,9 @@ struct Rates {
   double depthwise_product, depthwise_line;
   // 16-bit operands or 64-bit sums, in plain C: one product.
   double wide_product;
+  // Short sums: one product; one result; one weight, each time a block of positions packs
+  // it. 0: no such kernel, int8's runs.
+  double short_product = 0, short_result = 0, short_pack = 0;
 };
 
 struct Core {
@@ -60,6 +63,8 @@ const std::vector<Core>& cores();
 /// Throws Error(Usage) with the nearest name for an unknown one.
 const Core& find_core(std::string_view name);
 
+/// True where one of the core's processors has kernels of the family.
+bool has_kernels(const Core& core, Family family);
 /// Estimated cycles of a layer, at least 1.
 double estimated_cycles(const Core& core, Family family, const ConvWork& work);
 

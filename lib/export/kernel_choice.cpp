@@ -13,18 +13,22 @@
 #include "lib/core/files.h"
 #include "lib/core/names.h"
 #include "lib/export/bit_panels.h"
+#include "lib/export/row_bits.h"
 #include "runtime/include/qrt/qrt.h"
 
 namespace qopt::emit {
 namespace {
 
 constexpr std::int64_t kWordCodes = 64;
+/// Of weights whose products short sums take.
+constexpr int kMaxShortBits = 4;
 constexpr std::uint64_t kMaxMeasurementBytes = 16ULL << 20;
 constexpr double kMaxValue = 1e18;
 
-/// The families that can run a convolution, cheapest kind of code first.
+/// The families that can run a convolution whose weights take `weight_bits` in rows,
+/// cheapest kind of code first.
 std::vector<Family> possible(const Graph& graph, const Node& node,
-                             const op::QConv2d& conv) {
+                             const op::QConv2d& conv, int weight_bits) {
   const Value &x = graph.value(node.inputs[0]), &w = graph.value(node.inputs[1]);
   const bool is_narrow = conv.acc_bits <= 32 && x.dtype == DType::I8 &&
                          w.dtype == DType::I8 &&
@@ -33,8 +37,10 @@ std::vector<Family> possible(const Graph& graph, const Node& node,
   if (conv.groups == x.shape[3] && w.shape[0] == x.shape[3] && w.shape[3] == 1) {
     return {Family::Depthwise};
   }
-  if (bit_serial_form(graph, node)) return {Family::Int8, Family::BitSerial};
-  return {Family::Int8};
+  std::vector<Family> families{Family::Int8};
+  if (weight_bits <= kMaxShortBits) families.push_back(Family::ShortSums);
+  if (bit_serial_form(graph, node)) families.push_back(Family::BitSerial);
+  return families;
 }
 
 /// How the direct kernels walk a layer; nothing where 32 bits do not hold its extents.
@@ -198,19 +204,22 @@ Measurement read_measurement(const std::filesystem::path& file) {
 
 Family exported_family(const Graph& graph, const Node& node, bool has_panels) {
   if (has_panels) return Family::BitSerial;
-  return possible(graph, node, std::get<op::QConv2d>(node.op)).front();
+  return possible(graph, node, std::get<op::QConv2d>(node.op), 8).front();
 }
 
 std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
                                                        const KernelTarget& target) {
   std::vector<std::vector<Candidate>> candidates(graph.nodes().size());
+  const std::vector<RowBits> rows = row_bits(graph);
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const Node& node = graph.nodes()[i];
     const auto* conv = std::get_if<op::QConv2d>(&node.op);
     const std::optional<ConvWork> work =
         conv != nullptr ? work_of(graph, node, *conv) : std::nullopt;
     if (!work) continue;
-    for (const Family family : possible(graph, node, *conv)) {
+    const int weight_bits = rows[node.inputs[1].index].bits;
+    for (const Family family : possible(graph, node, *conv, weight_bits)) {
+      if (!has_kernels(*target.core, family)) continue;
       candidates[i].push_back({family, estimated_cycles(*target.core, family, *work)});
     }
   }
@@ -231,7 +240,7 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
     LayerChoice choice;
     if (row.front().family == Family::BitSerial &&
         in_rows[graph.nodes()[i].inputs[1].index]) {
-      std::rotate(row.begin(), row.begin() + 1, row.end());
+      std::swap(row[0], row[1]);
       choice.reason = "its weights are also read as rows";
     }
     choice.chosen = row.front();

@@ -49,8 +49,8 @@ struct LayerChoice {
   std::string reason;
 };
 
-/// The family that a convolution runs on once it is exported; `has_panels`: its weights
-/// lie in bit panels.
+/// The family that a convolution runs on once it is exported, where the export does not
+/// say; `has_panels`: its weights lie in bit panels.
 Family exported_family(const Graph& integer_graph, const Node& node, bool has_panels);
 
 /// One entry for each node of an Integer graph, nothing where it is no convolution. A

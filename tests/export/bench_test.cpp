@@ -83,6 +83,31 @@ TEST_CASE("a bench times every layer on this machine", "[export]") {
   CHECK(read.rows.size() == static_cast<std::size_t>(convolutions));
 }
 
+TEST_CASE("a bench says the family that was chosen for each layer", "[export]") {
+  const TempFolder folder;
+  const Graph graph = qopt::testing::low_bit_net();
+  const KernelTarget target{&find_core("cortex-a53"), {}};
+  write_files(export_folder(graph, {}, {"toy", target}, 1, 2), folder.path());
+  const BenchResult result = bench_folder(folder.path(), "host", 2, 2);
+  if (!result.not_counted.empty()) {
+    WARN("skipped: " << result.not_counted);
+    return;
+  }
+  const auto choices = choose_kernels(graph, target);
+  auto layer = result.layers.begin();
+  int short_sums = 0;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    if (std::holds_alternative<op::Input>(graph.nodes()[i].op)) continue;
+    REQUIRE(layer != result.layers.end());
+    INFO(layer->name);
+    REQUIRE(layer->family.has_value() == choices[i].has_value());
+    if (choices[i]) CHECK(*layer->family == choices[i]->chosen.family);
+    short_sums += layer->family == Family::ShortSums ? 1 : 0;
+    ++layer;
+  }
+  CHECK(short_sums > 0);
+}
+
 TEST_CASE("under emulation a bench counts instructions, never time", "[export]") {
   const TempFolder folder;
   write_export(folder.path());

@@ -22,6 +22,8 @@ namespace {
 
 /// Estimates lie this close to counted figures (docs/performance.md says the same).
 constexpr double kBand = 0.09;
+/// Kernels counted this close to each other are as good as each other.
+constexpr double kTie = 0.03;
 
 struct LayerForm {
   std::int64_t height = 1, width = 1, inputs = 1, outputs = 1, kernel = 1, stride = 1;
@@ -170,8 +172,10 @@ std::vector<Figure> figures() {
       const auto bits = own ? own : bits_in(heading);
       if (!form || !bits) continue;
       std::tie(form->weight_bits, form->x_bits) = *bits;
+      const Family multiplied =
+          heading.starts_with("### Short sums") ? Family::ShortSums : Family::Int8;
       found.push_back(
-          {core, form->is_depthwise ? Family::Depthwise : Family::Int8, *form,
+          {core, form->is_depthwise ? Family::Depthwise : multiplied, *form,
            1e6 * std::stod(cells[static_cast<std::size_t>(column - head.begin())])});
     } else if (is_bits && cells[0].size() == 4 && bits_in(cells[0])) {
       for (std::size_t i = 1; i < cells.size(); ++i) {
@@ -219,6 +223,8 @@ TEST_CASE("estimates lie within the band around every counted figure", "[export]
     CHECK(rows[{core, Family::BitSerial}] >= 8);
     CHECK(rows[{core, Family::Int8}] >= 4);
   }
+  CHECK(rows[{"cortex-a53", Family::ShortSums}] >= 8);
+  CHECK(rows[{"cortex-a72", Family::ShortSums}] >= 4);
   CHECK(rows[{"cortex-a53", Family::Depthwise}] >= 2);
 }
 
@@ -247,6 +253,31 @@ TEST_CASE("the choice agrees with the counted order on every layer", "[export]")
   CHECK(compared >= 20);
 }
 
+TEST_CASE("short sums are chosen where they were counted cheapest", "[export]") {
+  const std::vector<Figure> all = figures();
+  int compared = 0;
+  for (const Figure& sums : all) {
+    if (sums.family != Family::ShortSums) continue;
+    for (const Figure& other : all) {
+      LayerForm form = other.form;
+      if (other.core != sums.core || other.family == Family::ShortSums ||
+          other.family == Family::Depthwise) {
+        continue;
+      }
+      // int8 takes weights of any bits for as much, and short sums inputs of any bits.
+      if (other.family == Family::Int8) form = with_bits(form, sums.form.weight_bits, 8);
+      if (with_bits(form, form.weight_bits, 8) != sums.form) continue;
+      if (std::abs(sums.cycles / other.cycles - 1) < kTie) continue;
+      ++compared;
+      INFO(text_of(sums) << ": " << sums.cycles << " against " << text_of(other) << ": "
+                         << other.cycles);
+      CHECK(chosen(form, sums.core) ==
+            (sums.cycles < other.cycles ? Family::ShortSums : other.family));
+    }
+  }
+  CHECK(compared >= 16);
+}
+
 TEST_CASE("the core decides what counts bits", "[export]") {
   CHECK(chosen(kMiddle, "cortex-a53") == Family::BitSerial);
   CHECK(chosen(kMiddle, "cortex-a72") == Family::BitSerial);
@@ -259,7 +290,15 @@ TEST_CASE("the core decides what counts bits", "[export]") {
   CHECK(chosen(kMiddle, "cortex-a55") == Family::Int8);
   // One export for many cores: two planes by two still pay, four by two do not.
   CHECK(chosen(kMiddle, "generic") == Family::BitSerial);
-  CHECK(chosen(with_bits(kMiddle, 4, 2), "generic") == Family::Int8);
+  CHECK(chosen(with_bits(kMiddle, 4, 2), "generic") == Family::ShortSums);
+  CHECK(chosen(with_bits(kMiddle, 5, 8), "generic") == Family::Int8);
+  // Weights of at most 4 bits, codes of any.
+  CHECK(chosen(with_bits(kMiddle, 4, 8), "cortex-a53") == Family::ShortSums);
+  CHECK(chosen(with_bits(kMiddle, 3, 3), "cortex-a53") == Family::ShortSums);
+  CHECK(chosen(with_bits(kMiddle, 1, 8), "cortex-a53") == Family::ShortSums);
+  CHECK(chosen(with_bits(kMiddle, 5, 8), "cortex-a53") == Family::Int8);
+  CHECK(chosen(with_bits(kMiddle, 4, 8), "cortex-a72") == Family::Int8);
+  CHECK(chosen(with_bits(kMiddle, 4, 8), "cortex-a55") == Family::Int8);
 }
 
 TEST_CASE("an unknown core is refused with the nearest name", "[export]") {
@@ -275,8 +314,8 @@ TEST_CASE("an unknown core is refused with the nearest name", "[export]") {
 }
 
 TEST_CASE("the export says what was chosen and why", "[export]") {
-  const Graph graph = one_layer(kMiddle);
-  const auto source = [&](std::string_view core) {
+  const auto source = [&](std::string_view core, const LayerForm& form = kMiddle) {
+    const Graph graph = one_layer(form);
     const KernelTarget target{&find_core(core), {}};
     return emit_c(graph, write_blob(graph, target), {"toy", target})
         .files.at("src/model.c");
@@ -285,6 +324,9 @@ TEST_CASE("the export says what was chosen and why", "[export]") {
   CHECK_THAT(counts, has_text("kernel: bit-serial "));
   CHECK_THAT(counts, has_text(" Mcycles estimated for cortex-a72 (int8 "));
   CHECK_THAT(counts, has_text("qrt.bitserial_s8"));
+  const std::string sums = source("cortex-a53", with_bits(kMiddle, 4, 2));
+  CHECK_THAT(sums, has_text("kernel: short-sums "));
+  CHECK_THAT(sums, has_text("qrt.conv2d_w4"));
   const std::string multiplies = source("neoverse-n1");
   CHECK_THAT(multiplies, has_text("kernel: int8 "));
   CHECK_THAT(multiplies, has_text("qrt.conv2d_s8"));
@@ -302,6 +344,16 @@ TEST_CASE("weights that are also read as rows stay rows", "[export]") {
   CHECK(choice.reason == "its weights are also read as rows");
   CHECK_THAT(choice_text(choice, "cortex-a72"), has_text("but its weights are also"));
   CHECK_FALSE(write_blob(graph, target).sections[0].panels);
+}
+
+TEST_CASE("short sums never take weights stored wider", "[export]") {
+  // A second reader wants all eight bits of the same rows.
+  Graph graph = one_layer(with_bits(kMiddle, 4, 8));
+  graph.add_output("weights", *graph.find("w"));
+  const KernelTarget target{&find_core("cortex-a53"), {}};
+  CHECK(choose_kernels(graph, target).back()->chosen.family == Family::Int8);
+  const Artifact artifact = emit_c(graph, write_blob(graph, target), {"toy", target});
+  CHECK_THAT(artifact.files.at("src/model.c"), has_text("qrt.conv2d_s8"));
 }
 
 TEST_CASE("measurements take the place of estimates", "[export]") {

@@ -184,7 +184,7 @@ TEST_CASE("a selftest without threads says so", "[export]") {
 
 TEST_CASE("each thread has scratch for any part it may get", "[export]") {
   const Graph graph = wide_net();
-  const ModelCode code = model_code(graph, plan_sections(graph));
+  const ModelCode code = model_code(graph, plan_sections(graph), choose_kernels(graph));
   CHECK(code.part_scratch_bytes > 0);
   CHECK(code.part_scratch_bytes % 64 == 0);
   for (const LayerCode& layer : code.layers) {
