@@ -19,7 +19,7 @@ namespace {
 //                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide  short: product result pack
 constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.643,  7.32, 2.0,         0.1273, 4.20, 1.431};
 constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,          0,      0,              0.643,  7.32, 2.0,         0,      0,    0};
-constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51,        0.1757, 3.84, 0.495};
+constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51,        0.1772, 2.55, 0.429};
 constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.21,     0,   0.21,          0,      0,              0.2448, 2.40, 1.01,        0,      0,    0};
 constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0711,  2.545, 0.864,  2.66,          0.0453, 9.5,            0.214, 17.5, 1.0,         0,      0,    0};
 constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,          0,      0,              0.283, 33.1, 1.0,         0,      0,    0};
