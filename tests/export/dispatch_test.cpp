@@ -61,7 +61,7 @@ TEST_CASE("one program chooses by the processor it runs on", "[export]") {
 
 TEST_CASE("a wrong kernel is found on the processor that chooses it", "[export]") {
   Artifact artifact = export_folder(qopt::testing::conv_net(), {}, {"toy"}, 1, 2);
-  std::string& text = artifact.files.at("src/qrt/conv_panel_neon.h");
+  std::string& text = artifact.files.at("src/qrt/conv_sdot_neon.h");
   const std::string right = "return vdotq_s32(acc, x, w);";
   REQUIRE(text.find(right) != std::string::npos);
   text.replace(text.find(right), right.size(),

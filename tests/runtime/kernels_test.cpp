@@ -239,7 +239,7 @@ std::vector<Fault> faults() {
        "#define QRT_SEGMENT_STEPS 15", "#define QRT_SEGMENT_STEPS 32"},
       {"outside is code 0", "portable", "src/bitserial.h",
        "memset(row, (uint8_t)zero, (size_t)c);", "(void)zero, (void)c;"},
-      {"products of -128 paired, direct", "aarch64", "src/conv_neon.c",
+      {"products of -128 paired, direct", "aarch64", "src/conv_dot_neon.h",
        "if (narrow) return", "if (narrow || 1) return"},
       {"a strip's left border is code 0", "aarch64", "src/conv.h",
        "memset(dst, (uint8_t)p->x_zero, (size_t)before", "memset(dst, 0, (size_t)before"},
