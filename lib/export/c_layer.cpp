@@ -17,7 +17,8 @@ class LayerEmitter : public LayerBuilder {
                const SectionMap& sections, const PlaneMap& planes,
                const std::optional<LayerChoice>& choice)
       : LayerBuilder(graph, node, storage, sections, planes),
-        sums_short_(choice && choice->chosen.family == Family::ShortSums) {}
+        sums_short_(choice && choice->chosen.family == Family::ShortSums),
+        block_(choice ? choice->chosen.block : 0) {}
 
   // Nothing to compute at this level.
   void emit(const op::Input&) {}
@@ -30,7 +31,8 @@ class LayerEmitter : public LayerBuilder {
     }
     const bool is_narrow = is_s8(o.acc_bits, in(0), in(1)) && in(2).dtype == DType::I32;
     const bool is_depthwise = is_narrow && o.groups == x[3] && w[0] == x[3] && w[3] == 1;
-    const qrt_conv2d_params p = conv_params(o);
+    qrt_conv2d_params p = conv_params(o);
+    p.block = block_;
     if (is_depthwise) {
       conv_call("depthwise_s8", p, qrt_depthwise_s8_scratch_size);
     } else if (is_narrow) {
@@ -311,6 +313,7 @@ class LayerEmitter : public LayerBuilder {
 
  private:
   bool sums_short_;
+  std::int32_t block_;
 };
 
 /// For each node, whether it is a convolution whose weights lie in bit panels.

@@ -235,6 +235,7 @@ class LayerBuilder {
     field("weight_bits", p.weight_bits), field("bias_bytes", p.bias_bytes);
     field("acc64", p.acc64), field("narrow_weights", p.narrow_weights);
     if (p.odd_weights != 0) field("odd_weights", p.odd_weights);
+    if (p.block != 0) field("block", p.block);
     if (p.x_zero != 0 &&
         (kernel == "conv2d_s8" || kernel == "conv2d_w4" || kernel == "depthwise_s8")) {
       code_.arrays = {{"int32_t", "weight_sums", weight_sums()}};

@@ -16,11 +16,11 @@ namespace {
 // of this file holds them to within its band. "The cost model" there says how.
 
 // clang-format off
-//                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide  short: product result pack
-constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.643,  7.32, 2.0,         0.1273, 4.20, 1.431};
-constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,          0,      0,              0.643,  7.32, 2.0,         0,      0,    0};
-constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51,        0.1772, 2.55, 0.429};
-constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.21,     0,   0.21,          0,      0,              0.2448, 2.40, 1.01,        0,      0,    0};
+//                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide  short: product result pack   near  line
+constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.643,  7.32, 2.0,         0.1273, 4.20, 1.431,   32768, 8};
+constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,          0,      0,              0.643,  7.32, 2.0,         0,      0,    0,   32768, 6};
+constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51,        0.1772, 2.55, 0.429,   32768, 4};
+constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.21,     0,   0.21,          0,      0,              0.2448, 2.40, 1.01,        0,      0,    0,   65536, 2};
 constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0711,  2.545, 0.864,  2.66,          0.0453, 9.5,            0.214, 17.5, 1.0,         0,      0,    0};
 constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,          0,      0,              0.283, 33.1, 1.0,         0,      0,    0};
 // clang-format on
@@ -121,6 +121,24 @@ bool has_kernels(const Core& core, Family family) {
   return family != Family::ShortSums ||
          std::ranges::any_of(core.rates,
                              [](const Rates& r) { return r.short_product > 0; });
+}
+
+bool chooses_blocks(const Core& core) {
+  return core.rates.size() == 1 && core.rates.front().near_bytes > 0;
+}
+
+double block_cycles(const Core& core, const ConvWork& w) {
+  if (!chooses_blocks(core)) return 0;
+  constexpr double kLine = 64, kVector = 16;
+  constexpr std::int64_t kColumns = 16;  // of a panel
+  const Rates& r = core.rates.front();
+  const auto count = [](std::int64_t x) { return static_cast<double>(x); };
+  const double over = count(w.block_bytes + w.panel_bytes) - r.near_bytes;
+  const double far = std::clamp(over, 0.0, count(w.block_bytes));
+  const double panels = count((w.outputs + kColumns - 1) / kColumns);
+  const double weights = count(w.outputs * w.depth * w.weight_bits) / 8;
+  return count(w.blocks) * (count(w.copied_bytes) / kVector +
+                            (panels * far + weights) / kLine * r.far_line);
 }
 
 double estimated_cycles(const Core& core, Family family, const ConvWork& work) {

@@ -32,6 +32,9 @@ struct ConvWork {
   int x_planes = 0;
   bool has_pairs =
       false;  // three 8-bit weights in a row, neighbours share their products
+  // Of a block of positions, as the direct kernels walk it: bytes of codes that all its
+  // products read, bytes that are copied for it, bytes of a panel of weights.
+  std::int64_t block_bytes = 0, copied_bytes = 0, panel_bytes = 0;
 };
 
 /// Cycles of a core for one unit of each kind of work.
@@ -51,6 +54,9 @@ struct Rates {
   // Short sums: one product; one result; one weight, each time a block of positions packs
   // it. 0: no such kernel, int8's runs.
   double short_product = 0, short_result = 0, short_pack = 0;
+  // Not counted, but the core's public figure and a guess: bytes of the first data cache,
+  // 0 where blocks of positions are left as they are; cycles of 64 bytes from behind it.
+  double near_bytes = 0, far_line = 0;
 };
 
 struct Core {
@@ -65,6 +71,13 @@ const Core& find_core(std::string_view name);
 
 /// True where one of the core's processors has kernels of the family.
 bool has_kernels(const Core& core, Family family);
+/// True where the size of blocks of positions is chosen for the core.
+bool chooses_blocks(const Core& core);
+/// What the size of a block costs beyond `estimated_cycles`, which lets every load hit
+/// the first cache: copying its codes, fetching all weights for it, and fetching again
+/// for every panel of weights what the cache does not hold beside it. 0 where blocks are
+/// not chosen.
+double block_cycles(const Core& core, const ConvWork& work);
 /// Estimated cycles of a layer, at least 1.
 double estimated_cycles(const Core& core, Family family, const ConvWork& work);
 

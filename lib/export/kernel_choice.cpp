@@ -43,9 +43,10 @@ std::vector<Family> possible(const Graph& graph, const Node& node,
   return families;
 }
 
-/// How the direct kernels walk a layer; nothing where 32 bits do not hold its extents.
+/// How the direct kernels walk a layer in blocks of `block` positions; nothing where 32
+/// bits do not hold its extents.
 std::optional<qrt_conv_plan> direct_plan(const Graph& graph, const Node& node,
-                                         const op::QConv2d& conv) {
+                                         const op::QConv2d& conv, std::int32_t block) {
   const Shape &x = graph.value(node.inputs[0]).shape,
               &w = graph.value(node.inputs[1]).shape, &y = graph.value(node.output).shape;
   const auto fits = [](std::int64_t v) {
@@ -72,12 +73,13 @@ std::optional<qrt_conv_plan> direct_plan(const Graph& graph, const Node& node,
   p.pad_top = narrow(conv.pads[0]), p.pad_left = narrow(conv.pads[1]);
   p.groups = narrow(conv.groups);
   p.weight_bits = static_cast<std::uint8_t>(conv.weight_bits);
+  p.block = block;
   return qrt_conv_plan_of(&p);
 }
 
 std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
-                                const op::QConv2d& conv) {
-  const std::optional<qrt_conv_plan> plan = direct_plan(graph, node, conv);
+                                const op::QConv2d& conv, std::int32_t positions = 0) {
+  const std::optional<qrt_conv_plan> plan = direct_plan(graph, node, conv, positions);
   if (!plan) return std::nullopt;
   const Shape &x = graph.value(node.inputs[0]).shape,
               &w = graph.value(node.inputs[1]).shape, &y = graph.value(node.output).shape;
@@ -89,6 +91,12 @@ std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
   work.depth = static_cast<std::int64_t>(plan->segments * plan->length);
   const auto block = static_cast<std::int64_t>(plan->block);
   work.blocks = (work.positions + block - 1) / block;
+  work.copied_bytes = static_cast<std::int64_t>(plan->codes);
+  // In place, what the positions cover of x.
+  work.block_bytes = work.copied_bytes > 0
+                         ? work.copied_bytes
+                         : block * conv.stride[0] * conv.stride[1] * x[3];
+  work.panel_bytes = QRT_CONV_COLUMNS * work.depth;
   work.weight_bits = static_cast<int>(conv.weight_bits);
   work.has_pairs = plan->has_pairs != 0;
   work.inputs = x[0] * x[1] * x[2];
@@ -98,6 +106,28 @@ std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
     work.x_planes = form->x_bits;
   }
   return work;
+}
+
+/// A family with the blocks that suit the core best. Others than the kernels' own have to
+/// gain a hundredth, and to take no more scratch for copied codes: memory is dearer.
+Candidate candidate_of(const Graph& graph, const Node& node, const op::QConv2d& conv,
+                       const Core& core, Family family, const ConvWork& own) {
+  constexpr std::int32_t kBlocks[] = {64, 128, 512, 1024, 2048};
+  constexpr double kGain = 0.99;
+  Candidate best{family, estimated_cycles(core, family, own)};
+  const bool is_direct = family == Family::Int8 || family == Family::ShortSums;
+  if (!is_direct || !chooses_blocks(core)) return best;
+  double least = kGain * (best.cycles + block_cycles(core, own));
+  for (const std::int32_t block : kBlocks) {
+    const ConvWork work = *work_of(graph, node, conv, block);
+    if (work.copied_bytes > own.copied_bytes) continue;
+    const double cycles = estimated_cycles(core, family, work);
+    const double all = cycles + block_cycles(core, work);
+    if (all >= least) continue;
+    least = all;
+    best = {family, cycles, false, block};
+  }
+  return best;
 }
 
 /// Cycles that one unit of a measurement stands for: 1, or all estimates over all values.
@@ -153,8 +183,9 @@ std::vector<bool> read_as_rows(const Graph& graph,
 }
 
 std::string candidate_text(const Candidate& c) {
-  return fmt::format("{} {} {}", family_name(c.family), cycles_text(c.cycles),
-                     c.is_measured ? "measured" : "estimated");
+  return fmt::format("{}{} {} {}", family_name(c.family),
+                     c.block > 0 ? fmt::format(" in blocks of {}", c.block) : "",
+                     cycles_text(c.cycles), c.is_measured ? "measured" : "estimated");
 }
 
 [[noreturn]] void no_measurement(std::string_view file, const std::string& why) {
@@ -220,7 +251,8 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
     const int weight_bits = rows[node.inputs[1].index].bits;
     for (const Family family : possible(graph, node, *conv, weight_bits)) {
       if (!has_kernels(*target.core, family)) continue;
-      candidates[i].push_back({family, estimated_cycles(*target.core, family, *work)});
+      candidates[i].push_back(
+          candidate_of(graph, node, *conv, *target.core, family, *work));
     }
   }
   const std::vector<std::vector<Candidate>> estimates = candidates;

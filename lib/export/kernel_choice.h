@@ -41,6 +41,9 @@ struct Candidate {
   Family family = Family::Int8;
   double cycles = 0;
   bool is_measured = false;
+  /// Positions that the direct kernels work on together, at most; 0: as they do by
+  /// themselves, or another family.
+  std::int32_t block = 0;
 };
 struct LayerChoice {
   Candidate chosen;
@@ -62,7 +65,8 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& integer_grap
 
 /// "5.96 Mcycles".
 std::string cycles_text(double cycles);
-/// "bit-serial 5.96 Mcycles estimated for cortex-a72 (int8 14.90 Mcycles estimated)".
+/// "bit-serial 5.96 Mcycles estimated for cortex-a72 (int8 14.90 Mcycles estimated)",
+/// with "in blocks of 1024" behind the family where that was chosen.
 std::string choice_text(const LayerChoice& choice, std::string_view core);
 
 }  // namespace qopt::emit

@@ -55,6 +55,7 @@ report::Kernel kernel_of(const emit::LayerChoice& choice) {
   kernel.cycles = choice.chosen.cycles;
   kernel.measured = choice.chosen.is_measured;
   kernel.reason = choice.reason;
+  kernel.block = choice.chosen.block;
   if (!choice.runner_up) return kernel;
   kernel.runner_up = emit::family_name(choice.runner_up->family);
   kernel.runner_up_cycles = choice.runner_up->cycles;

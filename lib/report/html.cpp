@@ -302,6 +302,7 @@ std::string kernel_cell(const std::optional<Kernel>& k) {
     title += "; " + cost(k->runner_up, k->runner_up_cycles, k->runner_up_measured);
   }
   if (!k->reason.empty()) title += ", but " + k->reason;
+  if (k->block != 0) title += fmt::format(", in blocks of {}", k->block);
   return sortable(k->cycles, fmt::format("<span title=\"{}\">{}</span>", text(title),
                                          text(k->family)));
 }

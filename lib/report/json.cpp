@@ -157,6 +157,7 @@ Json kernel_json(const Kernel& kernel) {
   json["family"] = kernel.family;
   json["cycles"] = number(kernel.cycles);
   json["measured"] = kernel.measured;
+  if (kernel.block != 0) json["block"] = kernel.block;
   if (kernel.runner_up.empty()) return json;
   json["runner_up"] = {{"family", kernel.runner_up},
                        {"cycles", number(kernel.runner_up_cycles)},
@@ -278,8 +279,8 @@ E named(const Json& json, std::initializer_list<E> all, std::string_view (*name)
 
 Kernel read_kernel(const Json& json) {
   Kernel kernel{
-      json.at("family"),       json.at("cycles"), json.at("measured"), {}, 0, false,
-      json.value("reason", "")};
+      json.at("family"),        json.at("cycles"),     json.at("measured"), {}, 0, false,
+      json.value("reason", ""), json.value("block", 0)};
   if (!json.contains("runner_up")) return kernel;
   const Json& other = json.at("runner_up");
   kernel.runner_up = other.at("family");

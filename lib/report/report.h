@@ -129,6 +129,7 @@ struct Kernel {
   double runner_up_cycles = 0;
   bool runner_up_measured = false;
   std::string reason;  // why a cheaper runner-up was not taken
+  int block = 0;       // positions in a block that was chosen; 0: the kernel's own
   bool operator==(const Kernel&) const = default;
 };
 

@@ -115,11 +115,12 @@ std::string kernels_text(const Report& r) {
       cycles += k.cycles;
       continue;
     }
-    out += fmt::format("  {:<24} {:<10} {:<18} {} {}{}{}\n",
+    out += fmt::format("  {:<24} {:<10} {:<18} {} {}{}{}{}\n",
                        printable(layer.module.empty() ? layer.name : layer.module),
                        k.family, cost_text(k.cycles, k.measured), k.runner_up,
                        cost_text(k.runner_up_cycles, k.runner_up_measured),
-                       k.reason.empty() ? "" : ", but ", k.reason);
+                       k.reason.empty() ? "" : ", but ", k.reason,
+                       k.block == 0 ? "" : fmt::format(", in blocks of {}", k.block));
   }
   if (others > 0) {
     out += fmt::format("  {} with one family only: {} estimated\n", others,

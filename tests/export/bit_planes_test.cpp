@@ -25,9 +25,10 @@ using qopt::testing::BitNet;
 
 namespace {
 
-ModelCode code_of(const Graph& graph) {
-  return model_code(graph, plan_sections(graph, bit_target(graph)));
+ModelCode code_of(const Graph& graph, const KernelTarget& target) {
+  return model_code(graph, plan_sections(graph, target), choose_kernels(graph, target));
 }
+ModelCode code_of(const Graph& graph) { return code_of(graph, bit_target(graph)); }
 
 /// Names of the values in planes, in order.
 std::string in_planes(const Graph& graph) {
@@ -102,7 +103,7 @@ TEST_CASE("what only bit-serial convolutions read lies in planes", "[export]") {
   CHECK(planes.at(chain.find("d")->index) == BitPlanes{3, 0, 0});
   // Where int8 is cheaper nothing counts bits.
   const KernelTarget int8 = bit_target(chain, Family::Int8);
-  CHECK(model_code(chain, plan_sections(chain, int8)).planes.empty());
+  CHECK(code_of(chain, int8).planes.empty());
 }
 
 TEST_CASE("codes stay where anything else reads them", "[export]") {

@@ -301,6 +301,30 @@ TEST_CASE("the core decides what counts bits", "[export]") {
   CHECK(chosen(with_bits(kMiddle, 4, 8), "cortex-a55") == Family::Int8);
 }
 
+TEST_CASE("blocks grow where weights are unpacked often, as far as the cache",
+          "[export]") {
+  const auto block = [](const LayerForm& form, std::string_view core) {
+    return choice_of(form, {&find_core(core), {}}).chosen.block;
+  };
+  constexpr LayerForm shallow{56, 56, 32, 192, 1, 1, false, 4, 8};
+  constexpr LayerForm deep{56, 56, 512, 64, 1, 1, false, 4, 8};
+  CHECK(block(shallow, "cortex-a53") == 1024);
+  // 256 positions of 512 codes do not fit the first cache, 64 do.
+  CHECK(block(with_bits(deep, 8, 8), "neoverse-n1") == 64);
+  // Plain rows are multiplied as they lie; one export for many cores keeps its blocks,
+  // and copied codes are not to take more memory.
+  CHECK(block(with_bits(shallow, 8, 8), "cortex-a72") == 0);
+  CHECK(block(shallow, "generic") == 0);
+  CHECK(block(with_bits(kMiddle, 4, 8), "cortex-a53") == 0);
+
+  const Graph graph = one_layer(shallow);
+  const KernelTarget target{&find_core("cortex-a53"), {}};
+  const std::string source =
+      emit_c(graph, write_blob(graph, target), {"toy", target}).files.at("src/model.c");
+  CHECK_THAT(source, has_text("kernel: short-sums in blocks of 1024 "));
+  CHECK_THAT(source, has_text(".block = 1024"));
+}
+
 TEST_CASE("an unknown core is refused with the nearest name", "[export]") {
   CHECK(find_core("generic").name == cores().front().name);
   CHECK_THROWS_WITH(find_core("cortex-a27"), has_text("did you mean 'cortex-a72'?"));

@@ -73,7 +73,7 @@ Report sample_report(const std::string& name = "conv1") {
   r.layers = {layer, layer};
   r.layers[1].name = "flat";
   r.layers[1].acc_bits.reset();
-  r.layers[1].kernel = Kernel{"int8", 9000, false, "bit-serial", 8000, false, name};
+  r.layers[1].kernel = Kernel{"int8", 9000, false, "bit-serial", 8000, false, name, 512};
   r.core = "cortex-a72";
   r.layers[1].sqnr_isolated_db.reset();
   Activation a;
@@ -156,6 +156,7 @@ TEST_CASE("the text says which kernels were chosen and what the others cost") {
   const std::string text = to_text(sample_report());
   CHECK_THAT(text, has_text("kernels for cortex-a72, kilocycles (next best)\n"));
   CHECK_THAT(text, has_text("bit-serial 4.2 measured       int8 8.4 estimated\n"));
+  CHECK_THAT(text, has_text(", in blocks of 512\n"));
   CHECK_THAT(text,
              has_text("int8       9 estimated        bit-serial 8 estimated, but "));
   Report alone = sample_report();
