@@ -80,16 +80,23 @@ typedef struct {
   int8x16_t down;
 } qrt_fields;
 
-QRT_INLINE qrt_fields fields_of(int bits) {
-  static const uint8_t codes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+/* For each of eight codes, which `codes` counts: the byte that its field begins in and
+ * the next one; `skip`: bits of these before the field. */
+QRT_INLINE uint8x16_t field_bytes(const uint8_t* codes, int bits, int16x8_t* skip) {
   const uint8x8_t bit = vmul_u8(vld1_u8(codes), vdup_n_u8((uint8_t)bits));
   const uint8x8_t byte = vshr_n_u8(bit, 3);
-  const uint8x8x2_t pair = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
+  const uint8x8x2_t both = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
+  *skip = vreinterpretq_s16_u16(vmovl_u8(vand_u8(bit, vdup_n_u8(7))));
+  return vcombine_u8(both.val[0], both.val[1]);
+}
+
+QRT_INLINE qrt_fields fields_of(int bits) {
+  static const uint8_t codes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
   qrt_fields f;
-  f.first = vcombine_u8(pair.val[0], pair.val[1]);
+  int16x8_t skip;
+  f.first = field_bytes(codes, bits, &skip);
   f.last = vaddq_u8(f.first, vdupq_n_u8((uint8_t)bits));
-  f.up = vsubq_s16(vdupq_n_s16((int16_t)(16 - bits)),
-                   vreinterpretq_s16_u16(vmovl_u8(vand_u8(bit, vdup_n_u8(7)))));
+  f.up = vsubq_s16(vdupq_n_s16((int16_t)(16 - bits)), skip);
   f.down = vdupq_n_s8((int8_t)(bits - 8));
   return f;
 }
@@ -120,14 +127,11 @@ typedef struct {
 } qrt_field_pairs;
 
 QRT_INLINE qrt_field_pairs field_pairs_of(int bits) {
-  static const uint8_t pairs[8] = {0, 2, 4, 6, 8, 10, 12, 14};
-  const uint8x8_t bit = vmul_u8(vld1_u8(pairs), vdup_n_u8((uint8_t)bits));
-  const uint8x8_t byte = vshr_n_u8(bit, 3);
-  const uint8x8x2_t both = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
+  static const uint8_t codes[8] = {0, 2, 4, 6, 8, 10, 12, 14};
   qrt_field_pairs f;
-  f.bytes = vcombine_u8(both.val[0], both.val[1]);
-  f.up = vsubq_s16(vdupq_n_s16((int16_t)(16 - 2 * bits)),
-                   vreinterpretq_s16_u16(vmovl_u8(vand_u8(bit, vdup_n_u8(7)))));
+  int16x8_t skip;
+  f.bytes = field_bytes(codes, bits, &skip);
+  f.up = vsubq_s16(vdupq_n_s16((int16_t)(16 - 2 * bits)), skip);
   f.first_up = vdupq_n_s16((int16_t)bits);
   f.down = vdupq_n_s8((int8_t)(bits - 8));
   return f;
