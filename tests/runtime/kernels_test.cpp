@@ -287,7 +287,7 @@ std::vector<Fault> faults() {
       {"a window without its first two columns", "aarch64", "src/depthwise_neon.h",
        "p->pad_left <= p->dilation_w", "p->pad_left <= p->w"},
       {"a window without its last two columns", "aarch64", "src/depthwise_neon.h",
-       "p->dilation_w < p->w;", "p->dilation_w <= p->w;"},
+       "p->dilation_w < p->w;", "p->dilation_w <= p->w;", 150},
       {"the edge's zero on the other side", "aarch64", "src/depthwise_neon.h", "zero}};",
        "vld1q_s8(d)}};"},
       {"a pool without its last column", "aarch64", "src/max_pool_neon.c",
