@@ -17,7 +17,7 @@ class LayerEmitter : public LayerBuilder {
                const SectionMap& sections, const PlaneMap& planes,
                const std::optional<LayerChoice>& choice)
       : LayerBuilder(graph, node, storage, sections, planes),
-        sums_short_(choice && choice->chosen.family == Family::ShortSums),
+        family_(choice ? choice->chosen.family : Family::Int8),
         block_(choice ? choice->chosen.block : 0) {}
 
   // Nothing to compute at this level.
@@ -36,7 +36,12 @@ class LayerEmitter : public LayerBuilder {
     if (is_depthwise) {
       conv_call("depthwise_s8", p, qrt_depthwise_s8_scratch_size);
     } else if (is_narrow) {
-      conv_call(sums_short_ ? "conv2d_w4" : "conv2d_s8", p, qrt_conv2d_s8_scratch_size);
+      const bool sums_bytes = family_ == Family::ByteSums;
+      if (sums_bytes) p.x_most = static_cast<std::uint8_t>(most_code(graph_, node_));
+      conv_call(sums_bytes                     ? "conv2d_w4a4"
+                : family_ == Family::ShortSums ? "conv2d_w4"
+                                               : "conv2d_s8",
+                p, qrt_conv2d_s8_scratch_size);
     } else {
       conv_call("conv2d_wide", p, qrt_conv2d_wide_scratch_size);
     }
@@ -312,7 +317,7 @@ class LayerEmitter : public LayerBuilder {
   void emit(const op::PixelShuffle&) { refuse(); }
 
  private:
-  bool sums_short_;
+  Family family_;
   std::int32_t block_;
 };
 

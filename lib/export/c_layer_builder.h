@@ -46,6 +46,13 @@ inline std::string runner_of(std::string_view kernel) {
   return {};
 }
 
+/// True for the kernels that take the sums of weights.
+inline bool is_direct(std::string_view kernel) {
+  constexpr std::string_view kDirect[] = {"conv2d_s8", "conv2d_w4", "conv2d_w4a4",
+                                          "depthwise_s8"};
+  return std::ranges::find(kDirect, kernel) != std::end(kDirect);
+}
+
 /// The greatest scratch of any part that any number of threads cuts `p` into.
 template <class Params, class Parts, class PartOf, class Size>
 std::uint64_t part_scratch(const Params& p, Parts parts, PartOf part_of, Size size) {
@@ -236,8 +243,8 @@ class LayerBuilder {
     field("acc64", p.acc64), field("narrow_weights", p.narrow_weights);
     if (p.odd_weights != 0) field("odd_weights", p.odd_weights);
     if (p.block != 0) field("block", p.block);
-    if (p.x_zero != 0 &&
-        (kernel == "conv2d_s8" || kernel == "conv2d_w4" || kernel == "depthwise_s8")) {
+    if (p.x_most != 0) field("x_most", p.x_most);
+    if (p.x_zero != 0 && is_direct(kernel)) {
       code_.arrays = {{"int32_t", "weight_sums", weight_sums()}};
       fields.push_back({"weight_sums", "weight_sums"});
     }

@@ -16,10 +16,10 @@ namespace {
 // of this file holds them to within its band. "The cost model" there says how.
 
 // clang-format off
-//                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide  short: product result pack   near  line
-constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.643,  7.32, 2.0,         0.1273, 4.20, 1.431,   32768, 8};
+//                          bit: step result  word   int8: product result   pack unpack  pairs: product result  depthwise: product line  wide  short: product result pack   near  line  byte: product widening
+constexpr Rates kCortexA53 = {3.627,  4.385,  29.4,       0.3138,  6.61,     0,   0.63,          0,      0,              0.643,  7.32, 2.0,         0.1273, 4.20, 1.431,   32768, 8,  0.0688, 0.288};
 constexpr Rates kCortexA55 = {3.627,  4.385,  29.4,       0.0794,  2.98, 4.534,   0.63,          0,      0,              0.643,  7.32, 2.0,         0,      0,    0,   32768, 6};
-constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51,        0.1772, 2.55, 0.429,   32768, 4};
+constexpr Rates kCortexA72 = {1.473,  2.33,   11.3,       0.1262,  3.22,     0,   0.25,          0,      0,              0.265,  3.22, 1.51,        0.1772, 2.55, 0.429,   32768, 4,  0.1263, 0.393};
 constexpr Rates kNeoverseN1 = {1.450, 1.837,   9.93,      0.0321,  1.21,     0,   0.21,          0,      0,              0.2448, 2.40, 1.01,        0,      0,    0,   65536, 2};
 constexpr Rates kAvx2 =      {2.288,  2.963,  66.0,       0.0711,  2.545, 0.864,  2.66,          0.0453, 9.5,            0.214, 17.5, 1.0,         0,      0,    0};
 constexpr Rates kAvx512 =    {0.3775, 2.963,  66.0,       0.0116, 13.24,     0,   0.25,          0,      0,              0.283, 33.1, 1.0,         0,      0,    0};
@@ -40,6 +40,15 @@ double cycles_at(const Rates& r, Family family, const ConvWork& w) {
       return r.bit_step * padded * count(w.taps * w.words * w.pairs) / 2 +
              r.bit_result * padded +
              r.bit_word * count(w.inputs) * count(w.taps * w.words * w.x_planes);
+    }
+    case Family::ByteSums: {
+      if (r.byte_product == 0) return cycles_at(r, Family::Int8, w);
+      const double columns = count(round_up(w.outputs, 8));
+      return count(w.positions) * columns *
+                 (r.byte_product * count(w.depth) +
+                  r.byte_widening * count(w.widenings)) +
+             r.short_result * results +
+             r.short_pack * count(w.blocks) * count(w.outputs) * count(w.depth);
     }
     case Family::ShortSums: {
       if (r.short_product == 0) return cycles_at(r, Family::Int8, w);
@@ -70,6 +79,7 @@ double cycles_at(const Rates& r, Family family, const ConvWork& w) {
 std::string_view family_name(Family family) {
   switch (family) {
     case Family::BitSerial: return "bit-serial";
+    case Family::ByteSums: return "byte-sums";
     case Family::ShortSums: return "short-sums";
     case Family::Int8: return "int8";
     case Family::Depthwise: return "depthwise";
@@ -79,8 +89,8 @@ std::string_view family_name(Family family) {
 }
 
 std::optional<Family> family_named(std::string_view name) {
-  for (const Family family : {Family::BitSerial, Family::ShortSums, Family::Int8,
-                              Family::Depthwise, Family::Wide}) {
+  for (const Family family : {Family::BitSerial, Family::ByteSums, Family::ShortSums,
+                              Family::Int8, Family::Depthwise, Family::Wide}) {
     if (family_name(family) == name) return family;
   }
   return std::nullopt;
@@ -118,9 +128,12 @@ const Core& find_core(std::string_view name) {
 }
 
 bool has_kernels(const Core& core, Family family) {
-  return family != Family::ShortSums ||
-         std::ranges::any_of(core.rates,
-                             [](const Rates& r) { return r.short_product > 0; });
+  const auto any = [&core](double Rates::*rate) {
+    return std::ranges::any_of(core.rates,
+                               [rate](const Rates& r) { return r.*rate > 0; });
+  };
+  if (family == Family::ByteSums) return any(&Rates::byte_product);
+  return family != Family::ShortSums || any(&Rates::short_product);
 }
 
 bool chooses_blocks(const Core& core) {
@@ -139,6 +152,16 @@ double block_cycles(const Core& core, const ConvWork& w) {
   const double weights = count(w.outputs * w.depth * w.weight_bits) / 8;
   return count(w.blocks) * (count(w.copied_bytes) / kVector +
                             (panels * far + weights) / kLine * r.far_line);
+}
+
+bool is_bearable(const Core& core, Family family, const std::vector<Family>& others,
+                 const ConvWork& work) {
+  constexpr double kMost = 2;
+  return core.rates.size() == 1 || std::ranges::all_of(core.rates, [&](const Rates& r) {
+           return std::ranges::all_of(others, [&](Family other) {
+             return cycles_at(r, family, work) <= kMost * cycles_at(r, other, work);
+           });
+         });
 }
 
 double estimated_cycles(const Core& core, Family family, const ConvWork& work) {

@@ -12,7 +12,7 @@
 namespace qopt::emit {
 
 /// Kinds of kernels a convolution can run on.
-enum class Family { BitSerial, ShortSums, Int8, Depthwise, Wide };
+enum class Family { BitSerial, ByteSums, ShortSums, Int8, Depthwise, Wide };
 std::string_view family_name(Family family);  // "bit-serial", "int8", ...
 /// The inverse; nothing for other words.
 std::optional<Family> family_named(std::string_view name);
@@ -30,6 +30,8 @@ struct ConvWork {
   std::int64_t words = 0;      // of 64 channels at one input position
   int pairs = 0;               // planes of weights times planes of input
   int x_planes = 0;
+  // Byte sums: how often those of one result are widened; 0: bytes do not hold two steps.
+  std::int64_t widenings = 0;
   bool has_pairs =
       false;  // three 8-bit weights in a row, neighbours share their products
   // Of a block of positions, as the direct kernels walk it: bytes of codes that all its
@@ -57,6 +59,9 @@ struct Rates {
   // Not counted, but the core's public figure and a guess: bytes of the first data cache,
   // 0 where blocks of positions are left as they are; cycles of 64 bytes from behind it.
   double near_bytes = 0, far_line = 0;
+  // Byte sums: one product; widening what four lanes hold for one result. The rest is
+  // as with short sums. 0: no such kernel, int8's runs.
+  double byte_product = 0, byte_widening = 0;
 };
 
 struct Core {
@@ -78,6 +83,10 @@ bool chooses_blocks(const Core& core);
 /// for every panel of weights what the cache does not hold beside it. 0 where blocks are
 /// not chosen.
 double block_cycles(const Core& core, const ConvWork& work);
+/// False where one of several processors would take more than twice the cycles that one
+/// of the other families takes there.
+bool is_bearable(const Core& core, Family family, const std::vector<Family>& others,
+                 const ConvWork& work);
 /// Estimated cycles of a layer, at least 1.
 double estimated_cycles(const Core& core, Family family, const ConvWork& work);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -20,15 +21,25 @@ namespace qopt::emit {
 namespace {
 
 constexpr std::int64_t kWordCodes = 64;
-/// Of weights whose products short sums take.
+/// Of weights whose products short and byte sums take.
 constexpr int kMaxShortBits = 4;
+/// Codes that a byte's lane adds one product each of, and steps that bytes must hold.
+constexpr std::int64_t kByteCodes = 4, kByteSteps = 2;
 constexpr std::uint64_t kMaxMeasurementBytes = 16ULL << 20;
 constexpr double kMaxValue = 1e18;
 
-/// The families that can run a convolution whose weights take `weight_bits` in rows,
+/// Steps whose products bytes hold, an even number; 0 where they are too few.
+std::int64_t byte_steps(const Graph& graph, const Node& node, const RowBits& row) {
+  if (row.bits > kMaxShortBits) return 0;
+  const std::int64_t weight = row.odd ? (1 << row.bits) - 1 : 1 << (row.bits - 1);
+  const std::int64_t product = std::max<std::int64_t>(1, most_code(graph, node)) * weight;
+  return std::numeric_limits<std::int8_t>::max() / product / kByteSteps * kByteSteps;
+}
+
+/// The families that can run a convolution whose weights lie in rows as `row` says,
 /// cheapest kind of code first.
 std::vector<Family> possible(const Graph& graph, const Node& node,
-                             const op::QConv2d& conv, int weight_bits) {
+                             const op::QConv2d& conv, const RowBits& row) {
   const Value &x = graph.value(node.inputs[0]), &w = graph.value(node.inputs[1]);
   const bool is_narrow = conv.acc_bits <= 32 && x.dtype == DType::I8 &&
                          w.dtype == DType::I8 &&
@@ -38,7 +49,8 @@ std::vector<Family> possible(const Graph& graph, const Node& node,
     return {Family::Depthwise};
   }
   std::vector<Family> families{Family::Int8};
-  if (weight_bits <= kMaxShortBits) families.push_back(Family::ShortSums);
+  if (row.bits <= kMaxShortBits) families.push_back(Family::ShortSums);
+  if (byte_steps(graph, node, row) > 0) families.push_back(Family::ByteSums);
   if (bit_serial_form(graph, node)) families.push_back(Family::BitSerial);
   return families;
 }
@@ -78,7 +90,8 @@ std::optional<qrt_conv_plan> direct_plan(const Graph& graph, const Node& node,
 }
 
 std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
-                                const op::QConv2d& conv, std::int32_t positions = 0) {
+                                const op::QConv2d& conv, const RowBits& row,
+                                std::int32_t positions = 0) {
   const std::optional<qrt_conv_plan> plan = direct_plan(graph, node, conv, positions);
   if (!plan) return std::nullopt;
   const Shape &x = graph.value(node.inputs[0]).shape,
@@ -101,6 +114,11 @@ std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
   work.has_pairs = plan->has_pairs != 0;
   work.inputs = x[0] * x[1] * x[2];
   work.words = (x[3] + kWordCodes - 1) / kWordCodes;
+  if (const std::int64_t steps = byte_steps(graph, node, row); steps > 0) {
+    const std::int64_t own = static_cast<std::int64_t>(plan->length) / kByteCodes;
+    work.widenings =
+        static_cast<std::int64_t>(plan->segments) * ((own + steps - 1) / steps);
+  }
   if (const std::optional<BitSerial> form = bit_serial_form(graph, node)) {
     work.pairs = form->weights.bits * form->x_bits;
     work.x_planes = form->x_bits;
@@ -111,15 +129,17 @@ std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
 /// A family with the blocks that suit the core best. Others than the kernels' own have to
 /// gain a hundredth, and to take no more scratch for copied codes: memory is dearer.
 Candidate candidate_of(const Graph& graph, const Node& node, const op::QConv2d& conv,
-                       const Core& core, Family family, const ConvWork& own) {
+                       const RowBits& row, const Core& core, Family family,
+                       const ConvWork& own) {
   constexpr std::int32_t kBlocks[] = {64, 128, 512, 1024, 2048};
   constexpr double kGain = 0.99;
   Candidate best{family, estimated_cycles(core, family, own)};
-  const bool is_direct = family == Family::Int8 || family == Family::ShortSums;
+  const bool is_direct =
+      family == Family::Int8 || family == Family::ShortSums || family == Family::ByteSums;
   if (!is_direct || !chooses_blocks(core)) return best;
   double least = kGain * (best.cycles + block_cycles(core, own));
   for (const std::int32_t block : kBlocks) {
-    const ConvWork work = *work_of(graph, node, conv, block);
+    const ConvWork work = *work_of(graph, node, conv, row, block);
     if (work.copied_bytes > own.copied_bytes) continue;
     const double cycles = estimated_cycles(core, family, work);
     const double all = cycles + block_cycles(core, work);
@@ -161,7 +181,7 @@ void apply(const Measurement& measured, const Graph& graph,
       const auto found = values.find({layer, candidate.family});
       if (found == values.end()) continue;
       candidate.cycles = std::max(1.0, found->second * scale);
-      candidate.is_measured = true;
+      candidate.is_measured = candidate.is_bearable = true;
     }
   }
 }
@@ -233,9 +253,20 @@ Measurement read_measurement(const std::filesystem::path& file) {
   return parse_measurement(read_file(file, kMaxMeasurementBytes), file.string());
 }
 
+std::int64_t most_code(const Graph& graph, const Node& node) {
+  const Value& x = graph.value(node.inputs[0]);
+  const auto* codes = x.encoding ? std::get_if<Affine>(&*x.encoding) : nullptr;
+  const std::int64_t zero = std::get<op::QConv2d>(node.op).x_zero;
+  std::int64_t most = std::abs(zero);
+  const std::int64_t ends[] = {codes ? stored_min(*codes) : -128,
+                               codes ? stored_max(*codes) : 127};
+  for (const std::int64_t end : ends) most = std::max(most, std::abs(end));
+  return most;
+}
+
 Family exported_family(const Graph& graph, const Node& node, bool has_panels) {
   if (has_panels) return Family::BitSerial;
-  return possible(graph, node, std::get<op::QConv2d>(node.op), 8).front();
+  return possible(graph, node, std::get<op::QConv2d>(node.op), {8}).front();
 }
 
 std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
@@ -246,13 +277,17 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
     const Node& node = graph.nodes()[i];
     const auto* conv = std::get_if<op::QConv2d>(&node.op);
     const std::optional<ConvWork> work =
-        conv != nullptr ? work_of(graph, node, *conv) : std::nullopt;
+        conv != nullptr ? work_of(graph, node, *conv, rows[node.inputs[1].index])
+                        : std::nullopt;
     if (!work) continue;
-    const int weight_bits = rows[node.inputs[1].index].bits;
-    for (const Family family : possible(graph, node, *conv, weight_bits)) {
-      if (!has_kernels(*target.core, family)) continue;
+    const RowBits& row = rows[node.inputs[1].index];
+    std::vector<Family> families = possible(graph, node, *conv, row);
+    std::erase_if(families, [&](Family f) { return !has_kernels(*target.core, f); });
+    for (const Family family : families) {
       candidates[i].push_back(
-          candidate_of(graph, node, *conv, *target.core, family, *work));
+          candidate_of(graph, node, *conv, row, *target.core, family, *work));
+      candidates[i].back().is_bearable =
+          is_bearable(*target.core, family, families, *work);
     }
   }
   const std::vector<std::vector<Candidate>> estimates = candidates;
@@ -260,7 +295,8 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
     apply(measured, graph, estimates, candidates);
   }
   for (std::vector<Candidate>& row : candidates) {
-    std::ranges::stable_sort(row, {}, &Candidate::cycles);
+    std::ranges::stable_sort(
+        row, {}, [](const Candidate& c) { return std::pair(!c.is_bearable, c.cycles); });
   }
   // Weights lie in the blob once: in panels only where every reader counts bits. A layer
   // that loses its panels reads rows itself, but then so do all that share its weights.
@@ -276,7 +312,10 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
       choice.reason = "its weights are also read as rows";
     }
     choice.chosen = row.front();
-    if (row.size() > 1) choice.runner_up = row[1];
+    choice.others.assign(row.begin() + 1, row.end());
+    if (choice.reason.empty() && row.size() > 1 && row[1].cycles < row[0].cycles) {
+      choice.reason = "on one of its cores more than twice another's";
+    }
     choices[i] = choice;
   }
   return choices;
@@ -290,8 +329,8 @@ std::string cycles_text(double cycles) {
 
 std::string choice_text(const LayerChoice& choice, std::string_view core) {
   std::string text = fmt::format("{} for {}", candidate_text(choice.chosen), core);
-  if (choice.runner_up) {
-    text += fmt::format(" ({}{}{})", candidate_text(*choice.runner_up),
+  if (!choice.others.empty()) {
+    text += fmt::format(" ({}{}{})", candidate_text(choice.others.front()),
                         choice.reason.empty() ? "" : ", but ", choice.reason);
   }
   return text;

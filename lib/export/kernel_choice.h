@@ -44,13 +44,19 @@ struct Candidate {
   /// Positions that the direct kernels work on together, at most; 0: as they do by
   /// themselves, or another family.
   std::int32_t block = 0;
+  /// Estimated to be slow on one of the target's processors (cost_model.h): others go
+  /// first.
+  bool is_bearable = true;
 };
 struct LayerChoice {
   Candidate chosen;
-  std::optional<Candidate> runner_up;  // where another family could run the layer
-  /// Why the runner-up was not taken although it is cheaper; empty elsewhere.
+  std::vector<Candidate> others;  // families that could run the layer too, best first
+  /// Why the first of the others was not taken although it is cheaper; empty elsewhere.
   std::string reason;
 };
+
+/// The distance from 0 that no code of a convolution's input exceeds, nor its zero.
+std::int64_t most_code(const Graph& integer_graph, const Node& node);
 
 /// The family that a convolution runs on once it is exported, where the export does not
 /// say; `has_panels`: its weights lie in bit panels.

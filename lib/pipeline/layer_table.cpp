@@ -56,10 +56,11 @@ report::Kernel kernel_of(const emit::LayerChoice& choice) {
   kernel.measured = choice.chosen.is_measured;
   kernel.reason = choice.reason;
   kernel.block = choice.chosen.block;
-  if (!choice.runner_up) return kernel;
-  kernel.runner_up = emit::family_name(choice.runner_up->family);
-  kernel.runner_up_cycles = choice.runner_up->cycles;
-  kernel.runner_up_measured = choice.runner_up->is_measured;
+  if (choice.others.empty()) return kernel;
+  const emit::Candidate& other = choice.others.front();
+  kernel.runner_up = emit::family_name(other.family);
+  kernel.runner_up_cycles = other.cycles;
+  kernel.runner_up_measured = other.is_measured;
   return kernel;
 }
 

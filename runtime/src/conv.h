@@ -59,6 +59,7 @@ typedef struct {
                               the second half */
   int narrow;              /* no weight is -128 */
   int32_t greatest_weight; /* no weight is further from 0 */
+  int32_t x_most;          /* of the parameters */
   /* The result: */
   int32_t base[QRT_TILE_COLUMNS], multiplier[QRT_TILE_COLUMNS];
   int32_t left[QRT_TILE_COLUMNS];  /* fraction bits of the base, N19 */
@@ -418,6 +419,7 @@ static void run_conv(const qrt_conv2d_params* p, const void* x, const void* w,
   tile.narrow = p->narrow_weights || p->weight_bits < 8;
   tile.greatest_weight =
       p->odd_weights ? (1 << p->weight_bits) - 1 : 1 << (p->weight_bits - 1);
+  tile.x_most = p->x_most;
   tile.y_zero = p->y_zero;
   tile.lo = p->lo;
   tile.hi = p->hi;

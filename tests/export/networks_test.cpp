@@ -84,7 +84,7 @@ TEST_CASE("weights take the bytes that their bits need", "[export]") {
       INFO(bits << " bits, activations of " << activations << ": " << stored
                 << " bytes of " << minimum);
       CHECK(weights == 21);
-      CHECK((panels > 0) == (activations == 2 && bits <= 3));
+      CHECK((panels > 0) == (activations == 2 && bits <= 2));
       CHECK(100 * stored <= 101 * minimum);
       // The file has nothing else of size: 72 bytes, a name and padding a section.
       if (bits != 2 && bits != 16) continue;

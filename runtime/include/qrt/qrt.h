@@ -52,6 +52,8 @@ extern "C" {
  * The kernels:
  *
  * - conv2d_s8: x_bytes 1, weight_bits <= 8, acc64 0, bias_bytes 4; y_bytes 1 or 2
+ * - conv2d_w4: as conv2d_s8, weight_bits <= 4
+ * - conv2d_w4a4: as conv2d_w4, with x_most
  * - depthwise_s8: as conv2d_s8, with groups == c == o
  * - conv2d_wide: everything (x_bytes 1 or 2, weight_bits 1..8 or 16, acc64 0 or 1)
  * - conv_transpose2d_s8, conv_transpose2d_wide: likewise; kernel row ky of input row iy
@@ -79,6 +81,8 @@ typedef struct {
   int32_t y_pitch; /* elements from one position of y to the next; 0: o. conv2d only */
   int32_t block;   /* positions worked on together (conv_plan.h); 0: what suits most
                       cores. conv2d_s8 */
+  uint8_t x_most;  /* no code of x, nor x_zero, is further from 0; twice its product with
+                      the weight field furthest from 0 is at most 127. conv2d_w4a4 */
 } qrt_conv2d_params;
 
 #include "qrt/conv_plan.h"

@@ -244,9 +244,23 @@ static int bits_of(int64_t x) {
   return bits;
 }
 
+/* Codes of x whose products with the weights' sum up in bytes for two steps or more. */
+static void pick_small_codes(conv_case* t, code_mode mode) {
+  qrt_conv2d_params* p = &t->p;
+  const int greatest =
+      p->odd_weights ? (1 << p->weight_bits) - 1 : 1 << (p->weight_bits - 1);
+  const int32_t fitting = INT8_MAX / 2 / greatest;
+  const int32_t most = pick(0, 1) == 0 ? fitting : pick(1, fitting);
+  /* Bytes, and what they are widened to, get as full as they may. */
+  const int32_t least = mode != ALL_MINIMUM && pick(0, 1) == 0 ? 0 : -most;
+  p->x_most = (uint8_t)most;
+  p->x_zero = pick(-most, most);
+  t->x = random_codes((size_t)(p->n * p->h * p->w * p->c), 1, least, most, mode);
+}
+
 /* Weights of s8 kernels have at most `most_bits` bits. */
 static void make_conv(conv_case* t, int wide, int depthwise, int transposed,
-                      int most_bits) {
+                      int most_bits, int has_small_codes) {
   qrt_conv2d_params* p = &t->p;
   const code_mode mode = pick_mode();
   /* Rare things come together, so that whole vectors are often without them. */
@@ -261,6 +275,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed,
   if (!wide && depthwise && pick(0, 2) != 0) pick_depthwise(p);
   if (!wide && !depthwise && !transposed && pick(0, 4) == 0) pick_neighbours(p);
   if (most_bits < 8 && pick(0, 3) == 0) pick_ragged(p);
+  if (has_small_codes && pick(0, 7) == 0) pick_deep(p);
   depth = (size_t)(p->kh * p->kw * (p->c / p->groups));
   p->x_bytes = (uint8_t)(wide ? pick(1, 2) : 1);
   p->y_bytes = (uint8_t)(pick(0, 3) == 0 ? 2 : 1);
@@ -274,6 +289,7 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed,
                       code_min_of(p->x_bytes), code_max_of(p->x_bytes), mode);
   p->odd_weights = (uint8_t)(p->weight_bits < 8 && pick(0, 1) == 0);
   t->codes = random_weights((size_t)p->o, depth, p->weight_bits, p->odd_weights, mode);
+  if (has_small_codes) pick_small_codes(t, mode);
   p->narrow_weights = 1;
   for (o = 0; o < (size_t)p->o * depth; ++o) {
     if (t->codes[o] == -128) p->narrow_weights = 0;
@@ -322,12 +338,13 @@ static void make_conv(conv_case* t, int wide, int depthwise, int transposed,
   if (pick(0, p->oh * p->ow < 64 ? 2 : 15) == 0) p->block = pick(1, 2 * p->oh * p->ow);
   begin_case(
       "x %dx%dx%dx%d/%d y %dx%dx%d/%d kernel %dx%d stride %d,%d dilation %d,%d pads "
-      "%d,%d groups %d bits %d%s zeros %d,%d%s acc64 %d narrow %d sums %d block %d",
+      "%d,%d groups %d bits %d%s zeros %d,%d%s acc64 %d narrow %d sums %d block %d most "
+      "%d",
       p->n, p->h, p->w, p->c, p->x_bytes, p->oh, p->ow, p->o, p->y_bytes, p->kh, p->kw,
       p->stride_h, p->stride_w, p->dilation_h, p->dilation_w, p->pad_top, p->pad_left,
       p->groups, p->weight_bits, p->odd_weights ? " odd" : "", p->x_zero, p->y_zero,
       t->w_zero ? ",w" : "", p->acc64, p->narrow_weights, p->weight_sums != NULL,
-      p->block);
+      p->block, p->x_most);
 }
 
 typedef size_t conv_scratch_fn(const qrt_conv2d_params* p);
@@ -349,7 +366,8 @@ static size_t conv_part_scratch(const qrt_team* team, const qrt_conv2d_params* p
 }
 
 static void check_conv(const char* kernel, int wide, int depthwise, int transposed,
-                       int most_bits, conv_scratch_fn* scratch_size, int cases) {
+                       int most_bits, int has_small_codes, conv_scratch_fn* scratch_size,
+                       int cases) {
   int i;
   for (i = 0; i < cases; ++i) {
     conv_case t = {.x = NULL};
@@ -357,7 +375,7 @@ static void check_conv(const char* kernel, int wide, int depthwise, int transpos
     size_t at = 0, count;
     int64_t* expected;
     const qrt_team* team;
-    make_conv(&t, wide, depthwise, transposed, most_bits);
+    make_conv(&t, wide, depthwise, transposed, most_bits, has_small_codes);
     team = random_team();
     count = output_index(&t.p, t.p.n, 0, 0, 0);
     expected = (int64_t*)guarded(count * sizeof *expected);
@@ -469,14 +487,15 @@ static void check_matmul(const char* kernel, int wide, int cases) {
 }
 
 void check_matrix_kernels(int cases) {
-  check_conv("conv2d_s8", 0, 0, 0, 8, qrt_conv2d_s8_scratch_size, 2 * cases);
-  check_conv("conv2d_wide", 1, 0, 0, 8, qrt_conv2d_wide_scratch_size, cases);
-  check_conv("depthwise_s8", 0, 1, 0, 8, qrt_depthwise_s8_scratch_size, 2 * cases);
-  check_conv("conv_transpose2d_s8", 0, 0, 1, 8, qrt_conv_transpose2d_s8_scratch_size,
+  check_conv("conv2d_s8", 0, 0, 0, 8, 0, qrt_conv2d_s8_scratch_size, 2 * cases);
+  check_conv("conv2d_wide", 1, 0, 0, 8, 0, qrt_conv2d_wide_scratch_size, cases);
+  check_conv("depthwise_s8", 0, 1, 0, 8, 0, qrt_depthwise_s8_scratch_size, 2 * cases);
+  check_conv("conv_transpose2d_s8", 0, 0, 1, 8, 0, qrt_conv_transpose2d_s8_scratch_size,
              cases);
-  check_conv("conv_transpose2d_wide", 1, 0, 1, 8, qrt_conv_transpose2d_wide_scratch_size,
-             cases / 2);
+  check_conv("conv_transpose2d_wide", 1, 0, 1, 8, 0,
+             qrt_conv_transpose2d_wide_scratch_size, cases / 2);
   check_matmul("matmul_s8", 0, cases);
   check_matmul("matmul_wide", 1, cases);
-  check_conv("conv2d_w4", 0, 0, 0, 4, qrt_conv2d_s8_scratch_size, 2 * cases);
+  check_conv("conv2d_w4", 0, 0, 0, 4, 0, qrt_conv2d_s8_scratch_size, 2 * cases);
+  check_conv("conv2d_w4a4", 0, 0, 0, 4, 1, qrt_conv2d_s8_scratch_size, 2 * cases);
 }
