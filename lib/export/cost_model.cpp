@@ -143,15 +143,13 @@ bool chooses_blocks(const Core& core) {
 double block_cycles(const Core& core, const ConvWork& w) {
   if (!chooses_blocks(core)) return 0;
   constexpr double kLine = 64, kVector = 16;
-  constexpr std::int64_t kColumns = 16;  // of a panel
   const Rates& r = core.rates.front();
   const auto count = [](std::int64_t x) { return static_cast<double>(x); };
   const double over = count(w.block_bytes + w.panel_bytes) - r.near_bytes;
   const double far = std::clamp(over, 0.0, count(w.block_bytes));
-  const double panels = count((w.outputs + kColumns - 1) / kColumns);
   const double weights = count(w.outputs * w.depth * w.weight_bits) / 8;
   return count(w.blocks) * (count(w.copied_bytes) / kVector +
-                            (panels * far + weights) / kLine * r.far_line);
+                            (count(w.panels) * far + weights) / kLine * r.far_line);
 }
 
 bool is_bearable(const Core& core, Family family, const std::vector<Family>& others,

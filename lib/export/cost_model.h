@@ -35,8 +35,8 @@ struct ConvWork {
   bool has_pairs =
       false;  // three 8-bit weights in a row, neighbours share their products
   // Of a block of positions, as the direct kernels walk it: bytes of codes that all its
-  // products read, bytes that are copied for it, bytes of a panel of weights.
-  std::int64_t block_bytes = 0, copied_bytes = 0, panel_bytes = 0;
+  // products read, bytes that are copied for it; panels of weights, and bytes of one.
+  std::int64_t block_bytes = 0, copied_bytes = 0, panels = 0, panel_bytes = 0;
 };
 
 /// Cycles of a core for one unit of each kind of work.

@@ -109,6 +109,7 @@ std::optional<ConvWork> work_of(const Graph& graph, const Node& node,
   work.block_bytes = work.copied_bytes > 0
                          ? work.copied_bytes
                          : block * conv.stride[0] * conv.stride[1] * x[3];
+  work.panels = (work.outputs + QRT_CONV_COLUMNS - 1) / QRT_CONV_COLUMNS;
   work.panel_bytes = QRT_CONV_COLUMNS * work.depth;
   work.weight_bits = static_cast<int>(conv.weight_bits);
   work.has_pairs = plan->has_pairs != 0;

@@ -22,19 +22,19 @@
 #define QRT_CODES(v, x) "ld1r {v" #v ".4s}, [x" #x "], #4\n\t"
 #define QRT_WEIGHTS(a, b) "ldp q" #a ", q" #b ", [%[w]], #64\n\t"
 
+/* clang-format off */
 /* One step with the weights in a and b; the next one's go to c and d. */
-#define QRT_STEP(op, a, b, c, d)                                                    \
-  QRT_MUL(op, 16, 0, a)                                                             \
-  QRT_WEIGHTS(c, d)                                                                 \
-  QRT_MUL(op, 17, 1, a) QRT_MUL(op, 18, 2, a) QRT_MUL(op, 19, 3, a)                 \
-      QRT_MUL(op, 20, 0, b) QRT_CODES(0, 12) QRT_MUL(op, 21, 1, b) QRT_CODES(1, 13) \
-          QRT_MUL(op, 22, 2, b) QRT_CODES(2, 14) QRT_MUL(op, 23, 3, b) QRT_CODES(3, 15)
+#define QRT_STEP(op, a, b, c, d)                                                \
+  QRT_MUL(op, 16, 0, a) QRT_WEIGHTS(c, d) QRT_MUL(op, 17, 1, a)                 \
+  QRT_MUL(op, 18, 2, a) QRT_MUL(op, 19, 3, a)                                   \
+  QRT_MUL(op, 20, 0, b) QRT_CODES(0, 12) QRT_MUL(op, 21, 1, b) QRT_CODES(1, 13) \
+  QRT_MUL(op, 22, 2, b) QRT_CODES(2, 14) QRT_MUL(op, 23, 3, b) QRT_CODES(3, 15)
 
-#define QRT_WIDEN_ALL_SHORTS                                                 \
-  QRT_WIDEN_SHORTS(s0, 24)                                                   \
-  QRT_WIDEN_SHORTS(s1, 25)                                                   \
-  QRT_WIDEN_SHORTS(s2, 26) QRT_WIDEN_SHORTS(s3, 27) QRT_WIDEN_SHORTS(s4, 28) \
-      QRT_WIDEN_SHORTS(s5, 29) QRT_WIDEN_SHORTS(s6, 30) QRT_WIDEN_SHORTS(s7, 31)
+#define QRT_WIDEN_ALL_SHORTS                                                       \
+  QRT_WIDEN_SHORTS(s0, 24) QRT_WIDEN_SHORTS(s1, 25) QRT_WIDEN_SHORTS(s2, 26)       \
+  QRT_WIDEN_SHORTS(s3, 27) QRT_WIDEN_SHORTS(s4, 28) QRT_WIDEN_SHORTS(s5, 29)       \
+  QRT_WIDEN_SHORTS(s6, 30) QRT_WIDEN_SHORTS(s7, 31)
+/* clang-format on */
 
 /* The walk over the codes of a tile. Steps are even numbers and not 0. */
 typedef struct {

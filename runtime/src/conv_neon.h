@@ -45,13 +45,12 @@ QRT_INLINE void unpack_nibbles(int8_t* dst, const uint8_t* src, int odd) {
 }
 
 /* table[i] for each i below 16, 0 for others. */
-QRT_INLINE int8x16_t look_up(int8x16_t table, uint8x16_t i) {
+QRT_INLINE uint8x16_t look_up(uint8x16_t table, uint8x16_t i) {
 #if QRT_HAS_neon
-  return vqtbl1q_s8(table, i);
+  return vqtbl1q_u8(table, i);
 #else
-  const int8x8x2_t halves = {{vget_low_s8(table), vget_high_s8(table)}};
-  return vcombine_s8(vtbl2_s8(halves, vreinterpret_s8_u8(vget_low_u8(i))),
-                     vtbl2_s8(halves, vreinterpret_s8_u8(vget_high_u8(i))));
+  const uint8x8x2_t halves = {{vget_low_u8(table), vget_high_u8(table)}};
+  return vcombine_u8(vtbl2_u8(halves, vget_low_u8(i)), vtbl2_u8(halves, vget_high_u8(i)));
 #endif
 }
 
@@ -62,77 +61,84 @@ QRT_INLINE void unpack_quarters(int8_t* dst, const uint8_t* src, int odd) {
        0, 0, 0,  0,  1, 1, 1,  1,  -2, -2, -2, -2, -1, -1, -1, -1},
       {-3, -1, 1,  3,  -3, -1, 1,  3,  -3, -1, 1, 3, -3, -1, 1, 3,
        -3, -3, -3, -3, -1, -1, -1, -1, 1,  1,  1, 1, 3,  3,  3, 3}};
-  const int8x16_t low = vld1q_s8(codes[odd]), high = vld1q_s8(codes[odd] + 16);
+  const uint8x16_t low = vreinterpretq_u8_s8(vld1q_s8(codes[odd]));
+  const uint8x16_t high = vreinterpretq_u8_s8(vld1q_s8(codes[odd] + 16));
   const uint8x16_t bytes = vld1q_u8(src);
   const uint8x16x2_t fours =
       vzipq_u8(vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8(bytes, 4));
-  const int8x16x2_t a = vzipq_s8(look_up(low, fours.val[0]), look_up(high, fours.val[0]));
-  const int8x16x2_t b = vzipq_s8(look_up(low, fours.val[1]), look_up(high, fours.val[1]));
-  const int8x16x4_t all = {{a.val[0], a.val[1], b.val[0], b.val[1]}};
+  const uint8x16x2_t a =
+      vzipq_u8(look_up(low, fours.val[0]), look_up(high, fours.val[0]));
+  const uint8x16x2_t b =
+      vzipq_u8(look_up(low, fours.val[1]), look_up(high, fours.val[1]));
+  const int8x16x4_t all = {{vreinterpretq_s8_u8(a.val[0]), vreinterpretq_s8_u8(a.val[1]),
+                            vreinterpretq_s8_u8(b.val[0]),
+                            vreinterpretq_s8_u8(b.val[1])}};
   store_64_codes(dst, all);
 }
 
-/* Where the fields of sixteen codes lie in 16 bytes: for each the two bytes that hold it,
- * low one first, and how far left it is shifted to the top of them. */
+/* Where the fields of sixteen codes lie in 16 bytes: for each the byte that it begins in,
+ * how far left that is shifted until the field ends at the top, what the next byte is
+ * multiplied with until its share lies there (0 where it has none), and how far down both
+ * go in the end. */
 typedef struct {
-  uint8x16_t first, last;
-  int16x8_t up;
+  uint8x16_t first, second;
+  int8x16_t first_up;
+  uint8x16_t second_up;
   int8x16_t down;
 } qrt_fields;
 
-/* For each of eight codes, which `codes` counts: the byte that its field begins in and
- * the next one; `skip`: bits of these before the field. */
-QRT_INLINE uint8x16_t field_bytes(const uint8_t* codes, int bits, int16x8_t* skip) {
-  const uint8x8_t bit = vmul_u8(vld1_u8(codes), vdup_n_u8((uint8_t)bits));
-  const uint8x8_t byte = vshr_n_u8(bit, 3);
-  const uint8x8x2_t both = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
-  *skip = vreinterpretq_s16_u16(vmovl_u8(vand_u8(bit, vdup_n_u8(7))));
-  return vcombine_u8(both.val[0], both.val[1]);
-}
-
 QRT_INLINE qrt_fields fields_of(int bits) {
-  static const uint8_t codes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  static const uint8_t codes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const uint8x16_t bit = vmulq_u8(vld1q_u8(codes), vdupq_n_u8((uint8_t)bits));
   qrt_fields f;
-  int16x8_t skip;
-  f.first = field_bytes(codes, bits, &skip);
-  f.last = vaddq_u8(f.first, vdupq_n_u8((uint8_t)bits));
-  f.up = vsubq_s16(vdupq_n_s16((int16_t)(16 - bits)), skip);
+  f.first = vshrq_n_u8(bit, 3);
+  f.second = vaddq_u8(f.first, vdupq_n_u8(1));
+  f.first_up = vsubq_s8(vdupq_n_s8((int8_t)(8 - bits)),
+                        vreinterpretq_s8_u8(vandq_u8(bit, vdupq_n_u8(7))));
+  f.second_up = vshlq_u8(vdupq_n_u8(1), vaddq_s8(f.first_up, vdupq_n_s8(8)));
   f.down = vdupq_n_s8((int8_t)(bits - 8));
   return f;
+}
+
+/* Codes of fields at the top of their bytes, whatever lies below. */
+QRT_INLINE int8x16_t codes_of_top(uint8x16_t top, int8x16_t down, int bits, int odd) {
+  if (odd) return odd_codes(vshlq_u8(top, down), bits);
+  return vshlq_s8(vreinterpretq_s8_u8(top), down);
 }
 
 /* Sixteen codes of `bits` bits, which begin `skip` bytes into the 16 at `src`. */
 QRT_INLINE int8x16_t unpack_sixteen(const uint8_t* src, uint8_t skip, const qrt_fields* f,
                                     int bits, int odd) {
-  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
-  const uint8x16_t to = vdupq_n_u8(skip);
-  const int16x8_t a = vreinterpretq_s16_s8(look_up(bytes, vaddq_u8(f->first, to)));
-  const int16x8_t b = vreinterpretq_s16_s8(look_up(bytes, vaddq_u8(f->last, to)));
-  const int8x16_t top = vuzpq_s8(vreinterpretq_s8_s16(vshlq_s16(a, f->up)),
-                                 vreinterpretq_s8_s16(vshlq_s16(b, f->up)))
-                            .val[1];
-  if (odd) return odd_codes(vshlq_u8(vreinterpretq_u8_s8(top), f->down), bits);
-  return vshlq_s8(top, f->down);
+  const uint8x16_t bytes = vld1q_u8(src), to = vdupq_n_u8(skip);
+  const uint8x16_t first = look_up(bytes, vaddq_u8(f->first, to));
+  const uint8x16_t second = look_up(bytes, vaddq_u8(f->second, to));
+  return codes_of_top(vmlaq_u8(vshlq_u8(first, f->first_up), second, f->second_up),
+                      f->down, bits, odd);
 }
 
 /* Widths for which every two neighbours lie in two bytes, and where these are: for each
- * of eight pairs of codes its bytes, how far left it is shifted to the top of them, and
- * how far its codes are shifted left and right after that. */
+ * of eight pairs of codes its bytes, how far left they are shifted until the codes meet
+ * where the bytes do, what brings the second code to its top then, and how far down both
+ * go in the end. Multiplied instead of shifted: N1 shifts in one pipe only. */
 #define QRT_HAS_PAIRS(bits) ((bits) == 3 || (bits) == 5 || (bits) == 6)
 
 typedef struct {
   uint8x16_t bytes;
-  int16x8_t up, first_up;
+  int16x8_t up;
+  uint8x16_t second_up;
   int8x16_t down;
 } qrt_field_pairs;
 
 QRT_INLINE qrt_field_pairs field_pairs_of(int bits) {
   static const uint8_t codes[8] = {0, 2, 4, 6, 8, 10, 12, 14};
+  const uint8x8_t bit = vmul_u8(vld1_u8(codes), vdup_n_u8((uint8_t)bits));
+  const uint8x8_t byte = vshr_n_u8(bit, 3);
+  const uint8x8x2_t both = vzip_u8(byte, vadd_u8(byte, vdup_n_u8(1)));
   qrt_field_pairs f;
-  int16x8_t skip;
-  f.bytes = field_bytes(codes, bits, &skip);
-  f.up = vsubq_s16(vdupq_n_s16((int16_t)(16 - 2 * bits)), skip);
-  f.first_up = vdupq_n_s16((int16_t)bits);
+  f.bytes = vcombine_u8(both.val[0], both.val[1]);
+  f.up = vsubq_s16(vdupq_n_s16((int16_t)(8 - bits)),
+                   vreinterpretq_s16_u16(vmovl_u8(vand_u8(bit, vdup_n_u8(7)))));
+  f.second_up = vreinterpretq_u8_u16(vdupq_n_u16((uint16_t)(1 + (256 << (8 - bits)))));
   f.down = vdupq_n_s8((int8_t)(bits - 8));
   return f;
 }
@@ -140,14 +146,10 @@ QRT_INLINE qrt_field_pairs field_pairs_of(int bits) {
 /* Sixteen codes of `bits` bits, as unpack_sixteen. */
 QRT_INLINE int8x16_t unpack_eight_pairs(const uint8_t* src, uint8_t skip,
                                         const qrt_field_pairs* f, int bits, int odd) {
-  const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(src));
-  const int16x8_t second = vshlq_s16(
-      vreinterpretq_s16_s8(look_up(bytes, vaddq_u8(f->bytes, vdupq_n_u8(skip)))), f->up);
-  const int8x16_t top = vtrnq_s8(vreinterpretq_s8_s16(vshlq_s16(second, f->first_up)),
-                                 vreinterpretq_s8_s16(second))
-                            .val[1];
-  if (odd) return odd_codes(vshlq_u8(vreinterpretq_u8_s8(top), f->down), bits);
-  return vshlq_s8(top, f->down);
+  const uint8x16_t pairs = look_up(vld1q_u8(src), vaddq_u8(f->bytes, vdupq_n_u8(skip)));
+  const uint8x16_t meeting =
+      vreinterpretq_u8_u16(vshlq_u16(vreinterpretq_u16_u8(pairs), f->up));
+  return codes_of_top(vmulq_u8(meeting, f->second_up), f->down, bits, odd);
 }
 
 #define QRT_UNPACK_QUARTER(i, at)                                                    \
@@ -177,6 +179,69 @@ QRT_INLINE size_t unpack_groups(int8_t* dst, const uint8_t* src, size_t count, i
   return done;
 }
 
+#if QRT_HAS_neon
+/* Sixteen codes of 7 bits in 14 bytes: code i of eight lies in the i-th byte and the one
+ * before, the last in the seventh alone. Bytes are shifted where they lie, and brought
+ * into the order of their codes, the last ones from where nothing was shifted. */
+typedef struct {
+  int8x16_t before_up, down;
+  uint8x16_t up, order;
+} qrt_sevens;
+
+QRT_INLINE qrt_sevens sevens(void) {
+  static const int8_t before_up[16] = {-7, -6, -5, -4, -3, -2, -1, -7,
+                                       -6, -5, -4, -3, -2, -1, 0,  0};
+  static const uint8_t up[16] = {2, 4, 8, 16, 32, 64, 128, 2, 4, 8, 16, 32, 64, 128};
+  static const uint8_t order[16] = {0, 1, 2, 3,  4,  5,  6,  16 + 6,
+                                    7, 8, 9, 10, 11, 12, 13, 16 + 13};
+  qrt_sevens f;
+  f.before_up = vld1q_s8(before_up);
+  f.up = vld1q_u8(up);
+  f.order = vld1q_u8(order);
+  f.down = vdupq_n_s8(-1);
+  return f;
+}
+
+/* Reads the byte before them too, and two behind. In assembly: a look-up in two vectors
+ * wants neighbouring registers, into which gcc 12 copies. */
+QRT_INLINE int8x16_t unpack_sixteen_sevens(const uint8_t* src, const qrt_sevens* f,
+                                           int odd) {
+  uint8x16_t top;
+  __asm__(
+      "ldur q30, [%[src], #-1]\n\t"
+      "ldr q31, [%[src]]\n\t"
+      "ushl v30.16b, v30.16b, %[before_up].16b\n\t"
+      "mla v30.16b, v31.16b, %[up].16b\n\t"
+      "tbl %[top].16b, {v30.16b, v31.16b}, %[order].16b"
+      : [top] "=w"(top)
+      : [src] "r"(src), [before_up] "w"(f->before_up), [up] "w"(f->up),
+        [order] "w"(f->order)
+      : "v30", "v31", "memory");
+  return codes_of_top(top, f->down, 7, odd);
+}
+
+/* Groups of 64 codes of 7 bits; returns how many codes they are. Nothing is read outside
+ * them: the first and the last group are unpacked like any. */
+QRT_INLINE size_t unpack_sevens(int8_t* dst, const uint8_t* src, size_t count, int odd) {
+  const qrt_sevens f = sevens();
+  size_t done = unpack_groups(dst, src, count < 64 ? count : 64, 7, 0, odd);
+  for (; done + 128 <= count; done += 64) {
+    const uint8_t* group = src + done / 8 * 7;
+    int8x16x4_t codes;
+    codes.val[0] = unpack_sixteen_sevens(group, &f, odd);
+    codes.val[1] = unpack_sixteen_sevens(group + 14, &f, odd);
+    codes.val[2] = unpack_sixteen_sevens(group + 28, &f, odd);
+    codes.val[3] = unpack_sixteen_sevens(group + 42, &f, odd);
+    store_64_codes(dst + done, codes);
+  }
+  return done + unpack_groups(dst + done, src + done / 8 * 7, count - done, 7, 0, odd);
+}
+#else
+QRT_INLINE size_t unpack_sevens(int8_t* dst, const uint8_t* src, size_t count, int odd) {
+  return unpack_groups(dst, src, count, 7, 0, odd);
+}
+#endif
+
 /* The codes of a row that fill whole vectors; returns how many they are. `odd` is a
  * constant. */
 QRT_INLINE size_t unpack_vectors(int8_t* dst, const uint8_t* src, size_t count, int bits,
@@ -194,7 +259,7 @@ QRT_INLINE size_t unpack_vectors(int8_t* dst, const uint8_t* src, size_t count, 
   } else if (QRT_HAS_PAIRS(bits)) {
     done = unpack_groups(dst, src, count, bits, 1, odd);
   } else if (bits == 7) {
-    done = unpack_groups(dst, src, count, bits, 0, odd);
+    done = unpack_sevens(dst, src, count, odd);
   }
   if (done + 16 <= count && bytes >= 16) {
     const qrt_fields f = fields_of(bits);
