@@ -47,7 +47,7 @@ inline std::string runner_of(std::string_view kernel) {
 }
 
 /// True for the kernels that take the sums of weights.
-inline bool is_direct(std::string_view kernel) {
+inline bool takes_weight_sums(std::string_view kernel) {
   constexpr std::string_view kDirect[] = {"conv2d_s8", "conv2d_w4", "conv2d_w4a4",
                                           "depthwise_s8"};
   return std::ranges::find(kDirect, kernel) != std::end(kDirect);
@@ -244,7 +244,7 @@ class LayerBuilder {
     if (p.odd_weights != 0) field("odd_weights", p.odd_weights);
     if (p.block != 0) field("block", p.block);
     if (p.x_most != 0) field("x_most", p.x_most);
-    if (p.x_zero != 0 && is_direct(kernel)) {
+    if (p.x_zero != 0 && takes_weight_sums(kernel)) {
       code_.arrays = {{"int32_t", "weight_sums", weight_sums()}};
       fields.push_back({"weight_sums", "weight_sums"});
     }

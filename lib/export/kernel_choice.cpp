@@ -32,7 +32,7 @@ constexpr double kMaxValue = 1e18;
 std::int64_t byte_steps(const Graph& graph, const Node& node, const RowBits& row) {
   if (row.bits > kMaxShortBits) return 0;
   const std::int64_t weight = row.odd ? (1 << row.bits) - 1 : 1 << (row.bits - 1);
-  const std::int64_t product = std::max<std::int64_t>(1, most_code(graph, node)) * weight;
+  const std::int64_t product = most_code(graph, node) * weight;
   return std::numeric_limits<std::int8_t>::max() / product / kByteSteps * kByteSteps;
 }
 
@@ -135,9 +135,9 @@ Candidate candidate_of(const Graph& graph, const Node& node, const op::QConv2d& 
   constexpr std::int32_t kBlocks[] = {64, 128, 512, 1024, 2048};
   constexpr double kGain = 0.99;
   Candidate best{family, estimated_cycles(core, family, own)};
-  const bool is_direct =
+  const bool has_blocks =
       family == Family::Int8 || family == Family::ShortSums || family == Family::ByteSums;
-  if (!is_direct || !chooses_blocks(core)) return best;
+  if (!has_blocks || !chooses_blocks(core)) return best;
   double least = kGain * (best.cycles + block_cycles(core, own));
   for (const std::int32_t block : kBlocks) {
     const ConvWork work = *work_of(graph, node, conv, row, block);
@@ -258,7 +258,7 @@ std::int64_t most_code(const Graph& graph, const Node& node) {
   const Value& x = graph.value(node.inputs[0]);
   const auto* codes = x.encoding ? std::get_if<Affine>(&*x.encoding) : nullptr;
   const std::int64_t zero = std::get<op::QConv2d>(node.op).x_zero;
-  std::int64_t most = std::abs(zero);
+  std::int64_t most = std::max<std::int64_t>(1, std::abs(zero));
   const std::int64_t ends[] = {codes ? stored_min(*codes) : -128,
                                codes ? stored_max(*codes) : 127};
   for (const std::int64_t end : ends) most = std::max(most, std::abs(end));
@@ -267,7 +267,7 @@ std::int64_t most_code(const Graph& graph, const Node& node) {
 
 Family exported_family(const Graph& graph, const Node& node, bool has_panels) {
   if (has_panels) return Family::BitSerial;
-  return possible(graph, node, std::get<op::QConv2d>(node.op), {8}).front();
+  return possible(graph, node, std::get<op::QConv2d>(node.op), RowBits{8, false}).front();
 }
 
 std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
@@ -314,7 +314,10 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
     }
     choice.chosen = row.front();
     choice.others.assign(row.begin() + 1, row.end());
-    if (choice.reason.empty() && row.size() > 1 && row[1].cycles < row[0].cycles) {
+    const bool is_cheapest = std::ranges::none_of(choice.others, [&](const Candidate& c) {
+      return c.cycles < choice.chosen.cycles;
+    });
+    if (choice.reason.empty() && !is_cheapest) {
       choice.reason = "on one of its cores more than twice another's";
     }
     choices[i] = choice;

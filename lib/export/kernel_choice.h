@@ -55,7 +55,7 @@ struct LayerChoice {
   std::string reason;
 };
 
-/// The distance from 0 that no code of a convolution's input exceeds, nor its zero.
+/// The distance from 0 that no code of a convolution's int8 input exceeds, nor its zero.
 std::int64_t most_code(const Graph& integer_graph, const Node& node);
 
 /// The family that a convolution runs on once it is exported, where the export does not

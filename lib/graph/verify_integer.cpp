@@ -51,6 +51,14 @@ Range range_of(DType dtype) {
   return {INT64_MIN, INT64_MAX};
 }
 
+/// What a value's codes may be: those of its encoding, where it has one. Kernels for few
+/// bits (counting bits, sums in bytes) rely on it.
+Range codes_of(const Value& value) {
+  const auto* codes = value.encoding ? std::get_if<Affine>(&*value.encoding) : nullptr;
+  if (codes == nullptr) return range_of(value.dtype);
+  return {stored_min(*codes), stored_max(*codes)};
+}
+
 bool is_multiplier(std::int64_t m) {
   return m == 0 || (m >= kMinMultiplier && m <= kMaxMultiplier);
 }
@@ -62,6 +70,7 @@ class AttributeRules {
   AttributeRules(const Graph& graph, const Node& node, Report& report)
       : report_(report), name_(graph.value(node.output).name), op_(node.op) {
     result_ = range_of(graph.value(node.output).dtype);
+    codes_ = codes_of(graph.value(node.output));
     for (std::size_t i = 0; i < 2; ++i) {
       operand_[i] = i < node.inputs.size() ? range_of(graph.value(node.inputs[i]).dtype)
                                            : range_of(DType::I64);
@@ -72,7 +81,9 @@ class AttributeRules {
   void operator()(std::string_view, const T&) {}
 
   void operator()(std::string_view attribute, const std::int64_t& x) {
-    if (attribute == "lo" || attribute == "hi" || attribute == "y_zero") {
+    if (attribute == "lo" || attribute == "hi") {
+      within(attribute, x, codes_);
+    } else if (attribute == "y_zero") {
       within(attribute, x, result_);
     } else if (attribute == "x_zero" || attribute == "a_zero") {
       within(attribute, x, operand_[0]);
@@ -116,7 +127,7 @@ class AttributeRules {
   Report& report_;
   const std::string& name_;
   const Op& op_;
-  Range result_{0, 0}, operand_[2] = {{0, 0}, {0, 0}};
+  Range result_{0, 0}, codes_{0, 0}, operand_[2] = {{0, 0}, {0, 0}};
   std::int64_t lo_ = INT64_MIN;
 };
 
@@ -236,7 +247,7 @@ void check_tables(const Graph& graph, const Node& node, Report& report) {
   } else if (std::holds_alternative<op::QSoftmax>(node.op)) {
     rules.all_in(1, 0, std::int64_t{1} << 23, "table entry");  // N12: Q23 of exp(<= 0)
   } else if (const auto* pad = std::get_if<op::Pad>(&node.op)) {
-    const Range codes = range_of(graph.value(node.output).dtype);
+    const Range codes = codes_of(graph.value(node.output));
     // Compared as doubles: the value may be anything, NaN too.
     if (!(pad->value >= static_cast<double>(codes.lo) &&
           pad->value <= static_cast<double>(codes.hi) &&

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Direct convolution with weights of at most 4 bits and codes as small for AArch64
- * without dot products: four positions by sixteen channels, products summed in bytes as
- * long as that is safe. A multiplication of bytes takes sixteen products, twice as many
- * as one that widens. */
+ * Direct convolution with weights of at most 4 bits and codes so small that a byte holds
+ * two products, for AArch64 without dot products: four positions by sixteen channels,
+ * products summed in bytes as long as that is safe. A multiplication of bytes takes
+ * sixteen products, twice as many as one that widens. */
 #include "qrt/qrt.h"
 
 #if QRT_HAS_neon

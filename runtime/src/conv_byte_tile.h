@@ -113,7 +113,7 @@ QRT_INLINE void multiply_eight(const qrt_byte_walk* walk, const int8_t* const* r
       QRT_WIDEN_BYTES(30, 22) QRT_WIDEN_BYTES(31, 23)
       QRT_WIDEN_ALL_SHORTS
       : [s0] "+w"(s0), [s1] "+w"(s1), [s2] "+w"(s2), [s3] "+w"(s3), [s4] "+w"(s4),
-        [s5] "+w"(s5), [s6] "+w"(s6), [s7] "+w"(s7), [w] "+r"(w), [segments] "+r"(segments),
+        [s5] "+w"(s5), [s6] "+w"(s6), [s7] "+w"(s7), [w] "+&r"(w), [segments] "+&r"(segments),
         [left] "=&r"(left), [n] "=&r"(n), [pairs] "=&r"(pairs)
       : [rows] "r"(rows), [steps] "r"(walk->steps), [most] "r"(walk->most),
         [code_gap] "r"(walk->code_gap), [weight_gap] "r"(walk->weight_gap)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What the direct convolutions with weight panels of sixteen channels share (SDOT,
- * SMMLA, short sums): the walk over a block's positions, four at a time, the stores, and
- * the rows of weights where a tile has no panel. The including file provides, after
- * conv_neon.h and before this header,
+ * SMMLA, short and byte sums): the walk over a block's positions, four at a time, the
+ * stores, and the rows of weights where a tile has no panel. The including file provides,
+ * after conv_neon.h and before this header,
  *   multiply  sums[4 i .. 4 i + 3]: position i of four with sixteen channels; `columns`
  *             is 16, or 8 for the first half of them; `with_base` says whether the sums
  *             begin with the base or with 0

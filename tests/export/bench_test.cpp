@@ -95,7 +95,7 @@ TEST_CASE("a bench says the family that was chosen for each layer", "[export]") 
   }
   const auto choices = choose_kernels(graph, target);
   auto layer = result.layers.begin();
-  int short_sums = 0;
+  int short_sums = 0, byte_sums = 0;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     if (std::holds_alternative<op::Input>(graph.nodes()[i].op)) continue;
     REQUIRE(layer != result.layers.end());
@@ -103,9 +103,11 @@ TEST_CASE("a bench says the family that was chosen for each layer", "[export]") 
     REQUIRE(layer->family.has_value() == choices[i].has_value());
     if (choices[i]) CHECK(*layer->family == choices[i]->chosen.family);
     short_sums += layer->family == Family::ShortSums ? 1 : 0;
+    byte_sums += layer->family == Family::ByteSums ? 1 : 0;
     ++layer;
   }
   CHECK(short_sums > 0);
+  CHECK(byte_sums > 0);
 }
 
 TEST_CASE("under emulation a bench counts instructions, never time", "[export]") {

@@ -442,6 +442,22 @@ TEST_CASE("byte sums take only codes that two steps of products hold", "[export]
   codes = {LevelSet::U, 4, {0.1F}, {0}, std::nullopt};
   graph.value(x).encoding = codes;
   CHECK(takes(graph));
+  // Zero counts too: borders of x are filled with it.
+  auto& conv = std::get<op::QConv2d>(graph.mutable_nodes().back().op);
+  conv.x_zero = 16;
+  CHECK_FALSE(takes(graph));
+  conv.x_zero = 0;
+  CHECK(takes(graph));
+  // Odd weights of 3 bits reach 7: 15 does not fit twice, 7 does.
+  Value& w = graph.value(*graph.find("w"));
+  for (std::int8_t& code : w.constant->mutable_values<std::int8_t>()) {
+    code = static_cast<std::int8_t>(2 * code + 1);
+  }
+  w.encoding = Affine{LevelSet::O, 3, {0.1F}, {0}, std::nullopt};
+  CHECK_FALSE(takes(graph));
+  codes = {LevelSet::U, 3, {0.1F}, {0}, std::nullopt};
+  graph.value(x).encoding = codes;
+  CHECK(takes(graph));
   // Nothing is known of codes without an encoding.
   graph.value(x).encoding.reset();
   CHECK_FALSE(takes(graph));
@@ -475,6 +491,11 @@ TEST_CASE("measurements take the place of estimates", "[export]") {
   const double estimate = cost_of(kMiddle, "cortex-a72", Family::BitSerial);
   target.measured = {measured("ns", row("bit-serial", 5))};
   CHECK(std::abs(choice_of(kMiddle, target).chosen.cycles / estimate - 1) < 1e-9);
+  // What was measured is not held against a family on average cheapest.
+  KernelTarget average{&find_core("generic"), {}};
+  CHECK(choice_of(kMiddle, average).chosen.family == Family::BitSerial);
+  average.measured = {measured("cycles", row("byte-sums", 9e6))};
+  CHECK(choice_of(kMiddle, average).chosen.family == Family::ByteSums);
   // Other layers and layers without a family are ignored.
   target.measured = {measured("cycles",
                               R"({"name": "other", "family": "int8", "median": 1},)"

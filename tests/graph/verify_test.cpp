@@ -286,6 +286,15 @@ TEST_CASE("integer: operators, element types and ranges") {
   check_only(broken("acc_bits=20", "weight_bits=9"), "conv: weight_bits is 9");
   CHECK(mentions(broken("lo=3", "lo=-129"), "conv: lo is -129"));
   CHECK(mentions(broken("lo=3", "lo=3, hi=2"), "conv: clamp [3, 2] is empty"));
+  // Codes outside their encoding would be read as others by kernels for few bits.
+  constexpr std::string_view kPlain = "y : i8[1,6,4,4] = rescale(sum; multiplier";
+  CHECK(broken(kPlain,
+               "y : i8[1,6,4,4] {u2 scale [1]} = rescale(sum; lo=0, hi=3, "
+               "multiplier") == kNone);
+  check_only(broken(kPlain,
+                    "y : i8[1,6,4,4] {u2 scale [1]} = rescale(sum; lo=0, hi=4, "
+                    "multiplier"),
+             "y: hi is 4; must be in [0, 3]");
   check_only(broken("multiplier=1073741824, shift", "multiplier=262143, shift"),
              "y: multiplier 262143 is neither 0 nor in [2^18, 2^31)");
   check_only(broken("multiplier=1073741824, shift", "multiplier=2147483648, shift"),

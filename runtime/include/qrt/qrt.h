@@ -81,8 +81,9 @@ typedef struct {
   int32_t y_pitch; /* elements from one position of y to the next; 0: o. conv2d only */
   int32_t block;   /* positions worked on together (conv_plan.h); 0: what suits most
                       cores. conv2d_s8 */
-  uint8_t x_most;  /* no code of x, nor x_zero, is further from 0; twice its product with
-                      the weight field furthest from 0 is at most 127. conv2d_w4a4 */
+  uint8_t x_most;  /* greater than 0; no code of x, nor x_zero, is further from 0, and
+                      twice its product with the weight furthest from 0 that fields can
+                      say is at most 127. conv2d_w4a4 */
 } qrt_conv2d_params;
 
 #include "qrt/conv_plan.h"
