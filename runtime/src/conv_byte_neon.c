@@ -18,23 +18,13 @@
 
 #include "conv_byte_tile.h"
 
-/* A lane takes one product a step. */
-QRT_INLINE qrt_byte_walk walk_of(const qrt_conv_tile* tile) {
-  const size_t codes = tile->length - tile->half / 2;
-  qrt_byte_walk walk;
-  walk.segments = (int64_t)tile->segments;
-  walk.steps = (int64_t)(codes / 4);
-  walk.most = INT8_MAX / (tile->x_most * tile->greatest_weight) / 2 * 2;
-  walk.code_gap = (int64_t)tile->pitch - (int64_t)codes;
-  walk.weight_gap = (int64_t)(16 * (tile->length - codes));
-  return walk;
-}
-
 /* sums[4 i .. 4 i + 3]: position i with sixteen channels; `columns` is 8 (half of them)
  * or 16, `with_base` whether sums begin with the base. */
 QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
                          const int columns, const int with_base, int32x4_t* sums) {
-  const qrt_byte_walk walk = walk_of(tile);
+  /* A lane takes one product a step. */
+  const qrt_conv_walk walk =
+      walk_of(tile, 4, INT8_MAX, tile->x_most * tile->greatest_weight, 16);
   multiply_eight(&walk, rows, tile->panel, first_sums(tile, 0, with_base),
                  first_sums(tile, 4, with_base), sums);
   if (columns == 16) {

@@ -60,25 +60,14 @@ static void pack_panel(const int8_t* const* w, size_t segments, size_t run,
   }
 }
 
-/* A lane takes one product a step, and none is greater than that of the greatest weight
- * and code -128: 31 steps fit 16 bits where weights have 4 bits, 17 where they are odd.
- */
-QRT_INLINE qrt_short_walk walk_of(const qrt_conv_tile* tile) {
-  const size_t codes = tile->length - tile->half / 2;
-  qrt_short_walk walk;
-  walk.segments = (int64_t)tile->segments;
-  walk.steps = (int64_t)(codes / 2);
-  walk.most = INT16_MAX / (128 * tile->greatest_weight) / 2 * 2;
-  walk.code_gap = (int64_t)tile->pitch - (int64_t)codes;
-  walk.weight_gap = (int64_t)(8 * (tile->length - codes));
-  return walk;
-}
-
 /* sums[4 i .. 4 i + 3]: position i with sixteen channels; `columns` is 8 (half of them)
  * or 16, `with_base` whether sums begin with the base. */
 QRT_INLINE void multiply(const qrt_conv_tile* tile, const int8_t* const* rows,
                          const int columns, const int with_base, int32x4_t* sums) {
-  const qrt_short_walk walk = walk_of(tile);
+  /* A lane takes one product a step, and none is greater than that of the greatest weight
+   * and code -128: 31 steps fit 16 bits where weights have 4 bits, 17 where they are odd.
+   */
+  const qrt_conv_walk walk = walk_of(tile, 2, INT16_MAX, 128 * tile->greatest_weight, 8);
   multiply_eight(&walk, rows, tile->panel, first_sums(tile, 0, with_base),
                  first_sums(tile, 4, with_base), sums);
   if (columns == 16) {
