@@ -42,4 +42,8 @@ std::string score_text(double score, std::string_view unit) {
 
 std::string short_number(double value) { return fmt::format("{:.4g}", value); }
 
+std::string cycles_number(double value) {
+  return value < 1000 ? short_number(value) : fmt::format("{:.0f}", value);
+}
+
 }  // namespace qopt::report

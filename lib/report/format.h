@@ -19,5 +19,7 @@ std::string decibels_text(const std::optional<double>& db);
 std::string score_text(double score, std::string_view unit);
 /// At most four significant digits.
 std::string short_number(double value);
+/// The same, but whole digits instead of an exponent: "15640", "4.2".
+std::string cycles_number(double value);
 
 }  // namespace qopt::report

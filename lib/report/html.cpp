@@ -294,7 +294,7 @@ std::string layer_title(const Layer& l) {
 std::string kernel_cell(const std::optional<Kernel>& k) {
   if (!k) return sortable(0, "-");
   const auto cost = [](const std::string& family, double cycles, bool measured) {
-    return fmt::format("{} {} cycles {}", family, short_number(cycles),
+    return fmt::format("{} {} cycles {}", family, cycles_number(cycles),
                        measured ? "measured" : "estimated");
   };
   std::string title = cost(k->family, k->cycles, k->measured);

@@ -98,7 +98,7 @@ std::string training_text(const Training& t) {
 }
 
 std::string cost_text(double cycles, bool measured) {
-  return fmt::format("{} {}", short_number(cycles / 1e3),
+  return fmt::format("{} {}", cycles_number(cycles / 1e3),
                      measured ? "measured" : "estimated");
 }
 
@@ -124,7 +124,7 @@ std::string kernels_text(const Report& r) {
   }
   if (others > 0) {
     out += fmt::format("  {} with one family only: {} estimated\n", others,
-                       short_number(cycles / 1e3));
+                       cycles_number(cycles / 1e3));
   }
   if (out.empty()) return out;
   return fmt::format("kernels for {}, kilocycles (next best)\n{}", r.core, out);

@@ -159,6 +159,9 @@ TEST_CASE("the text says which kernels were chosen and what the others cost") {
   CHECK_THAT(text, has_text(", in blocks of 512\n"));
   CHECK_THAT(text,
              has_text("int8       9 estimated        bit-serial 8 estimated, but "));
+  Report large = sample_report();
+  large.layers[0].kernel->cycles = 15'640'400;
+  CHECK_THAT(to_text(large), has_text("bit-serial 15640 measured"));
   Report alone = sample_report();
   for (Layer& layer : alone.layers) layer.kernel->runner_up.clear();
   CHECK_THAT(to_text(alone), has_text("  2 with one family only: 13.2 estimated\n"));
