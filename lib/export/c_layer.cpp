@@ -37,7 +37,12 @@ class LayerEmitter : public LayerBuilder {
       conv_call("depthwise_s8", p, qrt_depthwise_s8_scratch_size);
     } else if (is_narrow) {
       const bool sums_bytes = family_ == Family::ByteSums;
-      if (sums_bytes) p.x_most = small_most_code(p);
+      if (sums_bytes) {
+        // The kernel loops beyond its operands where two products do not fit.
+        QOPT_CHECK(byte_steps(graph_, node_, {p.weight_bits, p.odd_weights != 0}) > 0,
+                   "'{}' sums products in bytes", out().name);
+        p.x_most = static_cast<std::uint8_t>(most_code(graph_, node_));
+      }
       conv_call(sums_bytes                     ? "conv2d_w4a4"
                 : family_ == Family::ShortSums ? "conv2d_w4"
                                                : "conv2d_s8",
@@ -317,17 +322,6 @@ class LayerEmitter : public LayerBuilder {
   void emit(const op::PixelShuffle&) { refuse(); }
 
  private:
-  /// For byte sums: the kernel loops beyond its operands where two products do not fit.
-  std::uint8_t small_most_code(const qrt_conv2d_params& p) const {
-    const std::int64_t most = most_code(graph_, node_);
-    const std::int64_t weight =
-        p.odd_weights != 0 ? (1 << p.weight_bits) - 1 : 1 << (p.weight_bits - 1);
-    QOPT_CHECK(2 * most * weight <= 127,
-               "'{}' sums codes to {} times weights to {} in bytes", out().name, most,
-               weight);
-    return static_cast<std::uint8_t>(most);
-  }
-
   Family family_;
   std::int32_t block_;
 };

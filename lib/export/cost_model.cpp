@@ -41,19 +41,14 @@ double cycles_at(const Rates& r, Family family, const ConvWork& w) {
              r.bit_result * padded +
              r.bit_word * count(w.inputs) * count(w.taps * w.words * w.x_planes);
     }
-    case Family::ByteSums: {
-      if (r.byte_product == 0) return cycles_at(r, Family::Int8, w);
-      const double columns = count(round_up(w.outputs, 8));
-      return count(w.positions) * columns *
-                 (r.byte_product * count(w.depth) +
-                  r.byte_widening * count(w.widenings)) +
-             r.short_result * results +
-             r.short_pack * count(w.blocks) * count(w.outputs) * count(w.depth);
-    }
+    case Family::ByteSums:
     case Family::ShortSums: {
-      if (r.short_product == 0) return cycles_at(r, Family::Int8, w);
+      const bool is_byte = family == Family::ByteSums;
+      const double product = is_byte ? r.byte_product : r.short_product;
+      if (product == 0) return cycles_at(r, Family::Int8, w);
+      const double widening = is_byte ? r.byte_widening * count(w.widenings) : 0;
       const double columns = count(round_up(w.outputs, 8));
-      return r.short_product * count(w.positions) * columns * count(w.depth) +
+      return (product * count(w.depth) + widening) * count(w.positions) * columns +
              r.short_result * results +
              r.short_pack * count(w.blocks) * count(w.outputs) * count(w.depth);
     }

@@ -14,7 +14,6 @@
 #include "lib/core/files.h"
 #include "lib/core/names.h"
 #include "lib/export/bit_panels.h"
-#include "lib/export/row_bits.h"
 #include "runtime/include/qrt/qrt.h"
 
 namespace qopt::emit {
@@ -27,14 +26,6 @@ constexpr int kMaxShortBits = 4;
 constexpr std::int64_t kByteCodes = 4, kByteSteps = 2;
 constexpr std::uint64_t kMaxMeasurementBytes = 16ULL << 20;
 constexpr double kMaxValue = 1e18;
-
-/// Steps whose products bytes hold, an even number; 0 where they are too few.
-std::int64_t byte_steps(const Graph& graph, const Node& node, const RowBits& row) {
-  if (row.bits > kMaxShortBits) return 0;
-  const std::int64_t weight = row.odd ? (1 << row.bits) - 1 : 1 << (row.bits - 1);
-  const std::int64_t product = most_code(graph, node) * weight;
-  return std::numeric_limits<std::int8_t>::max() / product / kByteSteps * kByteSteps;
-}
 
 /// The families that can run a convolution whose weights lie in rows as `row` says,
 /// cheapest kind of code first.
@@ -265,6 +256,13 @@ std::int64_t most_code(const Graph& graph, const Node& node) {
   return most;
 }
 
+std::int64_t byte_steps(const Graph& graph, const Node& node, const RowBits& row) {
+  if (row.bits > kMaxShortBits) return 0;
+  const std::int64_t weight = row.odd ? (1 << row.bits) - 1 : 1 << (row.bits - 1);
+  const std::int64_t product = most_code(graph, node) * weight;
+  return std::numeric_limits<std::int8_t>::max() / product / kByteSteps * kByteSteps;
+}
+
 Family exported_family(const Graph& graph, const Node& node, bool has_panels) {
   if (has_panels) return Family::BitSerial;
   return possible(graph, node, std::get<op::QConv2d>(node.op), RowBits{8, false}).front();
@@ -277,11 +275,10 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const Node& node = graph.nodes()[i];
     const auto* conv = std::get_if<op::QConv2d>(&node.op);
-    const std::optional<ConvWork> work =
-        conv != nullptr ? work_of(graph, node, *conv, rows[node.inputs[1].index])
-                        : std::nullopt;
-    if (!work) continue;
+    if (conv == nullptr) continue;
     const RowBits& row = rows[node.inputs[1].index];
+    const std::optional<ConvWork> work = work_of(graph, node, *conv, row);
+    if (!work) continue;
     std::vector<Family> families = possible(graph, node, *conv, row);
     std::erase_if(families, [&](Family f) { return !has_kernels(*target.core, f); });
     for (const Family family : families) {
@@ -314,10 +311,9 @@ std::vector<std::optional<LayerChoice>> choose_kernels(const Graph& graph,
     }
     choice.chosen = row.front();
     choice.others.assign(row.begin() + 1, row.end());
-    const bool is_cheapest = std::ranges::none_of(choice.others, [&](const Candidate& c) {
-      return c.cycles < choice.chosen.cycles;
-    });
-    if (choice.reason.empty() && !is_cheapest) {
+    std::ranges::stable_sort(choice.others, {}, &Candidate::cycles);
+    if (choice.reason.empty() && !choice.others.empty() &&
+        choice.others.front().cycles < choice.chosen.cycles) {
       choice.reason = "on one of its cores more than twice another's";
     }
     choices[i] = choice;

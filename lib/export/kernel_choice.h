@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/export/cost_model.h"
+#include "lib/export/row_bits.h"
 #include "lib/graph/graph.h"
 
 namespace qopt::emit {
@@ -50,13 +51,16 @@ struct Candidate {
 };
 struct LayerChoice {
   Candidate chosen;
-  std::vector<Candidate> others;  // families that could run the layer too, best first
+  std::vector<Candidate> others;  // families that could run it too, cheapest first
   /// Why the first of the others was not taken although it is cheaper; empty elsewhere.
   std::string reason;
 };
 
 /// The distance from 0 that no code of a convolution's int8 input exceeds, nor its zero.
 std::int64_t most_code(const Graph& integer_graph, const Node& node);
+/// Steps of a convolution whose products bytes hold, with weights that lie in rows as
+/// `row` says: an even number, 0 where they are too few.
+std::int64_t byte_steps(const Graph& integer_graph, const Node& node, const RowBits& row);
 
 /// The family that a convolution runs on once it is exported, where the export does not
 /// say; `has_panels`: its weights lie in bit panels.
